@@ -1,0 +1,50 @@
+// What the addon exports. src/native.ts is the only module that loads it and gives it types.
+#include <napi.h>
+
+#include "bucket.h"
+#include "dataplane_object.h"
+#include "judge_object.h"
+#include "napi_util.h"
+
+namespace clusterip {
+namespace {
+
+// bucketOf(hashMode, totalNodes, hashInit, protocol, saddrHost, sourcePortWord, destPortWord)
+Napi::Value bucket_of_flow(const Napi::CallbackInfo& info) {
+  const std::uint32_t mode = to_u32(info[0]);
+  const auto total = static_cast<std::uint8_t>(to_u32(info[1]));
+  const HashSettings settings{.mode = static_cast<HashMode>(mode > 2 ? 2 : mode),
+                              .total_nodes = total,
+                              .hash_init = to_u32(info[2])};
+  const bool has_ports = ports_offset(static_cast<std::uint8_t>(to_u32(info[3]))).has_value();
+  const PortWords ports = has_ports
+                              ? PortWords{.source = to_u32(info[5]), .destination = to_u32(info[6])}
+                              : PortWords{};
+  return Napi::Number::New(info.Env(), bucket_of(to_u32(info[4]), ports, settings));
+}
+
+Napi::Value reason_names(const Napi::CallbackInfo& info) {
+  Napi::Array names = Napi::Array::New(info.Env(), kReasonCount);
+  for (std::uint32_t i = 0; i < kReasonCount; ++i) {
+    names.Set(i, Napi::String::New(info.Env(), kReasonNames[i]));
+  }
+  return names;
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("bucketOf", Napi::Function::New<bucket_of_flow>(env, "bucketOf"));
+  exports.Set("reasonNames", Napi::Function::New<reason_names>(env, "reasonNames"));
+  export_dataplane(env, exports);
+  export_judge(env, exports);
+  return exports;
+}
+
+}  // namespace
+}  // namespace clusterip
+
+// The macro wants a name without a namespace around it.
+static Napi::Object init_addon(Napi::Env env, Napi::Object exports) {
+  return clusterip::init(env, exports);
+}
+
+NODE_API_MODULE(clusteripd, init_addon)

@@ -1,0 +1,138 @@
+#include "capture.h"
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/sock_diag.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+// Linux 4.20; missing in the headers of some distributions that run newer kernels.
+#ifndef PACKET_IGNORE_OUTGOING
+#define PACKET_IGNORE_OUTGOING 23
+#endif
+
+namespace clusterip {
+namespace {
+
+// What waits while the worker is busy. Of merged frames (64 KiB each) this holds about a hundred.
+constexpr int kReceiveBuffer = 8 * 1024 * 1024;
+// No skb is accounted with less: its struct and the smallest data area.
+constexpr std::size_t kSmallestTruesize = 512;
+
+bool set_option(int fd, int level, int option, int value) noexcept {
+  return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+}  // namespace
+
+void FrameBatch::Unmap::operator()(std::uint8_t* memory) const noexcept {
+  ::munmap(memory, kFrames * kBuffer);
+}
+
+FrameBatch::FrameBatch()
+    : messages_(kFrames), vectors_(kFrames), senders_(kFrames), controls_(kFrames) {
+  void* memory = ::mmap(nullptr, kFrames * kBuffer, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) std::abort();  // 4 MiB of address space: nothing would work
+  memory_.reset(static_cast<std::uint8_t*>(memory));
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    vectors_[i] = {.iov_base = memory_.get() + i * kBuffer, .iov_len = kVnetHeader + kMaxFrame};
+    msghdr& header = messages_[i].msg_hdr;
+    header = {};
+    header.msg_name = &senders_[i];
+    header.msg_namelen = sizeof senders_[i];
+    header.msg_iov = &vectors_[i];
+    header.msg_iovlen = 1;
+    header.msg_control = &controls_[i];
+    header.msg_controllen = sizeof controls_[i];
+  }
+}
+
+std::size_t FrameBatch::receive(int socket_fd) noexcept {
+  const int count = ::recvmmsg(socket_fd, messages_.data(), kFrames, MSG_DONTWAIT, nullptr);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+CapturedFrame FrameBatch::at(std::size_t index) noexcept {
+  mmsghdr& message = messages_[index];
+  std::uint8_t* buffer = memory_.get() + index * kBuffer;
+  CapturedFrame captured;
+  if (message.msg_len >= kVnetHeader) {
+    captured.frame = {buffer + kVnetHeader, message.msg_len - kVnetHeader};
+  }
+  captured.type = static_cast<PacketType>(senders_[index].sll_pkttype);
+  captured.truncated = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
+  for (cmsghdr* control = CMSG_FIRSTHDR(&message.msg_hdr); control != nullptr;
+       control = CMSG_NXTHDR(&message.msg_hdr, control)) {
+    if (control->cmsg_level != SOL_PACKET || control->cmsg_type != PACKET_AUXDATA) continue;
+    tpacket_auxdata auxdata;
+    std::memcpy(&auxdata, CMSG_DATA(control), sizeof auxdata);
+    captured.has_vlan_tag = (auxdata.tp_status & TP_STATUS_VLAN_VALID) != 0;
+    captured.vlan_tci = auxdata.tp_vlan_tci;
+  }
+  // recvmmsg wrote the lengths of what it put there; the next call needs the room again.
+  message.msg_hdr.msg_namelen = sizeof senders_[index];
+  message.msg_hdr.msg_controllen = sizeof controls_[index];
+  return captured;
+}
+
+Result<Capture> Capture::open(int ifindex) noexcept {
+  // Protocol 0: nothing is received until bind, when all options are set.
+  Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd) return last_error("socket(AF_PACKET)");
+  if (!set_option(fd.get(), SOL_PACKET, PACKET_VNET_HDR, 1)) return last_error("PACKET_VNET_HDR");
+  if (!set_option(fd.get(), SOL_PACKET, PACKET_AUXDATA, 1)) return last_error("PACKET_AUXDATA");
+  if (!set_option(fd.get(), SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)) {
+    return last_error("PACKET_IGNORE_OUTGOING");
+  }
+  // In a user namespace only the bounded form is allowed; the result is a smaller buffer.
+  if (!set_option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
+    (void)set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  }
+  sockaddr_ll address{};
+  address.sll_family = AF_PACKET;
+  // ETH_P_ALL taps see a frame before the guard (nft ingress) drops it; others do not.
+  address.sll_protocol = htons(ETH_P_ALL);
+  address.sll_ifindex = ifindex;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets API
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return last_error("bind(AF_PACKET)");
+  }
+  return Capture(std::move(fd), ifindex);
+}
+
+bool Capture::membership(int option, const MacAddress& mac) const noexcept {
+  packet_mreq request{};
+  request.mr_ifindex = ifindex_;
+  request.mr_type = PACKET_MR_MULTICAST;
+  request.mr_alen = static_cast<unsigned short>(mac.size());
+  std::copy(mac.begin(), mac.end(), request.mr_address);
+  return ::setsockopt(fd_.get(), SOL_PACKET, option, &request, sizeof request) == 0;
+}
+
+bool Capture::join(const MacAddress& mac) const noexcept {
+  return membership(PACKET_ADD_MEMBERSHIP, mac);
+}
+
+bool Capture::leave(const MacAddress& mac) const noexcept {
+  return membership(PACKET_DROP_MEMBERSHIP, mac);
+}
+
+std::uint64_t Capture::take_drops() const noexcept {
+  tpacket_stats statistics{};
+  socklen_t length = sizeof statistics;
+  if (::getsockopt(fd_.get(), SOL_PACKET, PACKET_STATISTICS, &statistics, &length) != 0) return 0;
+  return statistics.tp_drops;
+}
+
+std::size_t Capture::pending_bound() const noexcept {
+  std::array<std::uint32_t, SK_MEMINFO_VARS> memory{};
+  socklen_t length = sizeof memory;
+  if (::getsockopt(fd_.get(), SOL_SOCKET, SO_MEMINFO, memory.data(), &length) != 0) return 0;
+  return memory[SK_MEMINFO_RMEM_ALLOC] / kSmallestTruesize + 1;
+}
+
+}  // namespace clusterip

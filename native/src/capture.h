@@ -1,0 +1,87 @@
+// The capture socket of one interface: AF_PACKET with the vnet header, incoming frames only.
+#pragma once
+
+#include <linux/if_packet.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "sys.h"
+#include "verdict.h"
+#include "vnet_header.h"
+
+namespace clusterip {
+
+using MacAddress = std::array<std::uint8_t, 6>;
+
+// One received frame inside a FrameBatch, valid until the next receive.
+struct CapturedFrame {
+  std::span<std::uint8_t> frame;  // from the Ethernet header; a virtio_net_hdr lies before it
+  PacketType type = PacketType::kHost;
+  bool truncated = false;
+  // The tag that the kernel took off the frame (802.1Q TCI), where it had one.
+  bool has_vlan_tag = false;
+  std::uint16_t vlan_tci = 0;
+};
+
+// Buffers for one recvmmsg call, allocated once. A buffer holds the largest frame that GRO
+// makes (64 KiB of IPv4 packet), and its pages are only touched by frames that need them.
+class FrameBatch {
+ public:
+  static constexpr std::size_t kFrames = 64;
+
+  FrameBatch();
+
+  // Fills the batch from the socket without waiting.
+  // Returns the number of frames; 0 with errno set when there was none or the call failed.
+  [[nodiscard]] std::size_t receive(int socket_fd) noexcept;
+  [[nodiscard]] CapturedFrame at(std::size_t index) noexcept;
+
+ private:
+  static constexpr std::size_t kVnetHeader = sizeof(VnetHeader);
+  static constexpr std::size_t kMaxFrame = 65535 + 14 + 2 * 4;  // IPv4, Ethernet, two tags
+  static constexpr std::size_t kBuffer = (kVnetHeader + kMaxFrame + 4095) / 4096 * 4096;
+
+  struct alignas(cmsghdr) Control {
+    std::array<std::uint8_t, CMSG_SPACE(sizeof(tpacket_auxdata))> bytes;
+  };
+
+  struct Unmap {
+    void operator()(std::uint8_t* memory) const noexcept;
+  };
+
+  std::unique_ptr<std::uint8_t, Unmap> memory_;
+  std::vector<mmsghdr> messages_;
+  std::vector<iovec> vectors_;
+  std::vector<sockaddr_ll> senders_;
+  std::vector<Control> controls_;
+};
+
+class Capture {
+ public:
+  static Result<Capture> open(int ifindex) noexcept;
+
+  // Subscribes the interface to a link-layer multicast address; ends with the socket.
+  [[nodiscard]] bool join(const MacAddress& mac) const noexcept;
+  [[nodiscard]] bool leave(const MacAddress& mac) const noexcept;
+
+  [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  // Frames that the kernel dropped because the socket's buffer was full, since the last call.
+  [[nodiscard]] std::uint64_t take_drops() const noexcept;
+  // An upper bound of the number of frames that wait in the socket now.
+  [[nodiscard]] std::size_t pending_bound() const noexcept;
+
+ private:
+  Capture(Fd fd, int ifindex) noexcept : fd_(std::move(fd)), ifindex_(ifindex) {}
+  [[nodiscard]] bool membership(int option, const MacAddress& mac) const noexcept;
+
+  Fd fd_;
+  int ifindex_;
+};
+
+}  // namespace clusterip

@@ -1,0 +1,321 @@
+#include "dataplane.h"
+
+#include <linux/if_ether.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <chrono>
+#include <csignal>
+
+namespace clusterip {
+namespace {
+
+constexpr std::uint64_t kWakeTag = 0;  // interface ids start at 1
+constexpr std::uint16_t kVlanIdMask = 0x0fff;
+// A batch takes well below a millisecond; a worker that does not answer for this long is stuck.
+constexpr auto kJobTimeout = std::chrono::seconds(2);
+
+SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Dataplane>> Dataplane::start(const std::string& tun_name) {
+  auto tun = Tun::open(tun_name);
+  if (const auto* error = std::get_if<SysError>(&tun)) return *error;
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return last_error("epoll_create1");
+  Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return last_error("eventfd");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWakeTag;
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
+    return last_error("epoll_ctl");
+  }
+  std::unique_ptr<Dataplane> dataplane(
+      new Dataplane(std::get<Tun>(std::move(tun)), std::move(epoll), std::move(wake)));
+  // Signals are JavaScript's: the worker inherits a mask that blocks them all.
+  sigset_t all;
+  sigset_t previous;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &previous);
+  dataplane->worker_ = std::thread([worker = dataplane.get()] { worker->work(); });
+  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+  pthread_setname_np(dataplane->worker_.native_handle(), "clusteripd-io");
+  return dataplane;
+}
+
+Dataplane::Dataplane(Tun tun, Fd epoll, Fd wake) noexcept
+    : tun_(std::move(tun)), epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+
+Dataplane::~Dataplane() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
+  if (worker_.joinable()) worker_.join();
+}
+
+std::optional<SysError> Dataplane::on_worker(std::function<void()> task) {
+  const auto job = std::make_shared<Job>();
+  job->run = std::move(task);
+  std::unique_lock lock(mutex_);
+  jobs_.push_back(job);
+  const std::uint64_t one = 1;
+  (void)!::write(wake_.get(), &one, sizeof one);
+  if (job_done_.wait_for(lock, kJobTimeout, [&job] { return job->done; })) return std::nullopt;
+  // It refers to the caller's stack: it must not run any more. run_jobs() holds the lock while
+  // a job runs, so here it has not begun.
+  std::erase(jobs_, job);
+  return SysError{.call = "worker", .error = ETIMEDOUT};
+}
+
+void Dataplane::run_jobs() {
+  std::uint64_t count = 0;
+  (void)!::read(wake_.get(), &count, sizeof count);
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) {
+    job->run();
+    job->done = true;
+  }
+  jobs_.clear();
+  job_done_.notify_all();
+}
+
+void Dataplane::work() noexcept {
+  std::array<epoll_event, 16> events{};
+  for (;;) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    for (int i = 0; i < count; ++i) {
+      const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+      if (tag == kWakeTag) {
+        run_jobs();
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+      } else if (const auto nic = nics_.find(static_cast<Id>(tag)); nic != nics_.end()) {
+        (void)process_batch(nic->second);
+      }
+    }
+  }
+}
+
+std::size_t Dataplane::process_batch(Nic& nic) noexcept {
+  if (!nic.capture) return 0;  // closed by a job of this same round
+  const std::size_t count = batch_.receive(nic.capture->fd());
+  if (count == 0 && errno != EAGAIN && errno != EINTR) {
+    // ENETDOWN: the link went down, the socket goes on when it is up again. EINVAL: a kind of
+    // merged frame that this kernel cannot describe in a virtio_net_hdr; it is lost.
+    if (errno != ENETDOWN) ++nic.counters.capture_errors;
+  }
+  for (std::size_t i = 0; i < count; ++i) process_frame(nic, batch_.at(i));
+  return count;
+}
+
+void Dataplane::process_frame(Nic& nic, const CapturedFrame& captured) noexcept {
+  NicCounters& counters = nic.counters;
+  const std::size_t size = captured.frame.size();
+  counters.received.add(size);
+  if (captured.truncated) {
+    counters.capture_truncated.add(size);
+    return;
+  }
+  const auto count = [&](Reason reason) {
+    counters.by_reason[static_cast<std::size_t>(reason)].add(size);
+  };
+  if (captured.has_vlan_tag && (captured.vlan_tci & kVlanIdMask) != 0) {
+    count(Reason::kVlanTagged);
+    return;
+  }
+  const Judgement judgement = judge(captured.frame, captured.type, nic.table);
+  if (verdict_of(judgement.reason) == Verdict::kAccept &&
+      !tun_.deliver(captured.frame, judgement)) {
+    counters.delivery_failed.add(size);
+    counters.last_delivery_errno = errno;
+    return;
+  }
+  count(judgement.reason);
+  if (judgement.virtual_ip == nullptr) return;
+  const auto owner = virtual_ips_.find(judgement.virtual_ip->id);
+  if (owner == virtual_ips_.end()) return;
+  VirtualIpCounters& by_bucket = owner->second.counters;
+  if (judgement.reason == Reason::kLocalBucket) {
+    by_bucket.local[judgement.bucket - 1u].add(size);
+  } else if (judgement.reason == Reason::kForeignBucket) {
+    by_bucket.foreign[judgement.bucket - 1u].add(size);
+  } else if (verdict_of(judgement.reason) == Verdict::kAccept) {
+    by_bucket.without_bucket.add(size);
+  }
+}
+
+void Dataplane::settle(Nic& nic) noexcept {
+  if (!nic.capture) return;
+  // The queue is first in, first out: after as many frames as can wait now, or once it ran
+  // empty, every frame that was there at the start has been judged.
+  std::size_t budget = nic.capture->pending_bound();
+  for (;;) {
+    const std::size_t count = process_batch(nic);
+    if (count < FrameBatch::kFrames || count >= budget) return;
+    budget -= count;
+  }
+}
+
+void Dataplane::rebuild_table(Id nic) {
+  std::vector<VirtualIp> entries;
+  for (const auto& [id, state] : virtual_ips_) {
+    if (state.nic != nic) continue;
+    entries.push_back({.address_host = state.settings.address_host,
+                       .hash = state.settings.hash,
+                       .local_mask = state.settings.local_mask,
+                       .id = id});
+  }
+  nics_[nic].table.assign(entries);
+}
+
+std::optional<SysError> Dataplane::reopen_tun(const std::string& tun_name) {
+  auto tun = Tun::open(tun_name);
+  if (const auto* error = std::get_if<SysError>(&tun)) return *error;
+  return on_worker([&] { tun_ = std::get<Tun>(std::move(tun)); });
+}
+
+Result<Dataplane::Id> Dataplane::add_nic() {
+  Id id = 0;
+  const auto stuck = on_worker([&] {
+    id = next_id_++;
+    nics_[id];
+  });
+  if (stuck) return *stuck;
+  return id;
+}
+
+std::optional<SysError> Dataplane::open_capture(Nic& nic, Id id, int ifindex) {
+  auto opened = Capture::open(ifindex);
+  if (const auto* error = std::get_if<SysError>(&opened)) return *error;
+  Capture& capture = std::get<Capture>(opened);
+  for (const auto& [_, state] : virtual_ips_) {
+    if (state.nic == id && !capture.join(state.settings.cluster_mac)) {
+      return last_error("PACKET_ADD_MEMBERSHIP");
+    }
+  }
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = id;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, capture.fd(), &event) != 0) {
+    return last_error("epoll_ctl");
+  }
+  nic.capture = std::move(capture);
+  return std::nullopt;
+}
+
+std::optional<SysError> Dataplane::open_nic(Id nic, int ifindex) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      result = unknown_id();
+      return;
+    }
+    if (found->second.capture) {
+      found->second.counters.kernel_dropped += found->second.capture->take_drops();
+      found->second.capture.reset();
+    }
+    result = open_capture(found->second, nic, ifindex);
+  });
+  return stuck ? stuck : result;
+}
+
+std::optional<SysError> Dataplane::close_nic(Id nic) {
+  return on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end() || !found->second.capture) return;
+    found->second.counters.kernel_dropped += found->second.capture->take_drops();
+    found->second.capture.reset();  // closing the socket takes it out of the epoll set
+  });
+}
+
+std::optional<SysError> Dataplane::remove_nic(Id nic) {
+  return on_worker([&] {
+    std::erase_if(virtual_ips_, [&](const auto& entry) { return entry.second.nic == nic; });
+    nics_.erase(nic);
+  });
+}
+
+Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings& settings) {
+  Id id = 0;
+  std::optional<SysError> failure;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      failure = unknown_id();
+      return;
+    }
+    settle(found->second);
+    if (found->second.capture && !found->second.capture->join(settings.cluster_mac)) {
+      failure = last_error("PACKET_ADD_MEMBERSHIP");
+      return;
+    }
+    id = next_id_++;
+    virtual_ips_[id] = {.nic = nic, .settings = settings, .counters = {}};
+    rebuild_table(nic);
+  });
+  if (stuck) return *stuck;
+  if (failure) return *failure;
+  return id;
+}
+
+std::optional<SysError> Dataplane::remove_virtual_ip(Id virtual_ip) {
+  return on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found == virtual_ips_.end()) return;
+    const Id nic = found->second.nic;
+    const auto& capture = nics_[nic].capture;
+    // It fails when the device is gone, and then there is nothing to leave.
+    if (capture) (void)capture->leave(found->second.settings.cluster_mac);
+    virtual_ips_.erase(found);
+    rebuild_table(nic);
+  });
+}
+
+std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_mask) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found == virtual_ips_.end()) {
+      result = unknown_id();
+      return;
+    }
+    const std::uint16_t gained = local_mask & ~found->second.settings.local_mask;
+    if (gained != 0) settle(nics_[found->second.nic]);
+    found->second.settings.local_mask = local_mask;
+    rebuild_table(found->second.nic);
+  });
+  return stuck ? stuck : result;
+}
+
+Result<NicCounters> Dataplane::nic_counters(Id nic) {
+  Result<NicCounters> result = unknown_id();
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) return;
+    if (found->second.capture) {
+      found->second.counters.kernel_dropped += found->second.capture->take_drops();
+    }
+    result = found->second.counters;
+  });
+  if (stuck) return *stuck;
+  return result;
+}
+
+Result<VirtualIpCounters> Dataplane::virtual_ip_counters(Id virtual_ip) {
+  Result<VirtualIpCounters> result = unknown_id();
+  const auto stuck = on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found != virtual_ips_.end()) result = found->second.counters;
+  });
+  if (stuck) return *stuck;
+  return result;
+}
+
+}  // namespace clusterip

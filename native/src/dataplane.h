@@ -1,0 +1,143 @@
+// The userspace packet path. One worker thread does, for every frame of every interface:
+//
+//   NIC --> AF_PACKET socket --> judge() --> TUN --> the host's stack --> sockets on the VIP
+//           (capture.h)          (verdict.h) (tun.h)
+//                                   '--> foreign, not ours, malformed: counted and forgotten
+//
+// Replies leave through the host's normal route and never come here. Nothing is allocated per
+// frame: the buffers of one batch are made at the start, and a delivered frame is rewritten in
+// place and written from there.
+//
+// All state belongs to the worker. The control side (JavaScript) hands it short jobs, which run
+// between two batches while the control side waits: a snapshot of the counters is consistent,
+// and when a call returns, what it changed is in force for the next frame. A bucket that is
+// gained counts only for frames that arrive after the call: those that waited in the socket
+// before it are judged by the old buckets first, since the old owner has answered them.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "capture.h"
+#include "sys.h"
+#include "tun.h"
+#include "verdict.h"
+
+namespace clusterip {
+
+struct Tally {
+  std::uint64_t frames = 0;
+  std::uint64_t bytes = 0;  // of the frame, with its Ethernet header
+
+  void add(std::size_t size) noexcept {
+    ++frames;
+    bytes += size;
+  }
+};
+
+struct NicCounters {
+  Tally received;
+  std::array<Tally, kReasonCount> by_reason;  // for accepted reasons: delivered ones only
+  Tally capture_truncated;
+  Tally delivery_failed;
+  // Not part of `received`: the kernel could not queue or could not hand over these.
+  std::uint64_t kernel_dropped = 0;
+  std::uint64_t capture_errors = 0;
+  int last_delivery_errno = 0;
+};
+
+struct VirtualIpCounters {
+  std::array<Tally, kMaxNodes> local;    // by bucket - 1
+  std::array<Tally, kMaxNodes> foreign;  // by bucket - 1
+  Tally without_bucket;                  // accepted later fragments and the like
+};
+
+struct VirtualIpSettings {
+  std::uint32_t address_host = 0;
+  MacAddress cluster_mac{};
+  HashSettings hash;
+  std::uint16_t local_mask = 0;
+};
+
+class Dataplane {
+ public:
+  using Id = std::uint32_t;
+
+  static Result<std::unique_ptr<Dataplane>> start(const std::string& tun_name);
+  ~Dataplane();
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
+
+  // Makes the TUN device anew after somebody has removed it.
+  std::optional<SysError> reopen_tun(const std::string& tun_name);
+
+  // An interface is known by an id; its capture can be opened and closed as the device comes
+  // and goes, while counters and virtual IPs stay.
+  Result<Id> add_nic();
+  std::optional<SysError> open_nic(Id nic, int ifindex);
+  std::optional<SysError> close_nic(Id nic);
+  std::optional<SysError> remove_nic(Id nic);
+
+  Result<Id> add_virtual_ip(Id nic, const VirtualIpSettings& settings);
+  std::optional<SysError> remove_virtual_ip(Id virtual_ip);
+  std::optional<SysError> set_local(Id virtual_ip, std::uint16_t local_mask);
+
+  Result<NicCounters> nic_counters(Id nic);
+  Result<VirtualIpCounters> virtual_ip_counters(Id virtual_ip);
+
+ private:
+  struct VirtualIpState {
+    Id nic = 0;
+    VirtualIpSettings settings;
+    VirtualIpCounters counters;
+  };
+
+  struct Nic {
+    std::optional<Capture> capture;
+    VirtualIpTable table;
+    NicCounters counters;
+  };
+
+  struct Job {
+    std::function<void()> run;
+    bool done = false;
+  };
+
+  Dataplane(Tun tun, Fd epoll, Fd wake) noexcept;
+  std::optional<SysError> on_worker(std::function<void()> task);
+  void work() noexcept;
+  void run_jobs();
+  // Receives and judges one batch; returns the number of frames.
+  std::size_t process_batch(Nic& nic) noexcept;
+  void process_frame(Nic& nic, const CapturedFrame& captured) noexcept;
+  // Judges every frame that waits now by the settings in force until now.
+  void settle(Nic& nic) noexcept;
+  void rebuild_table(Id nic);
+  std::optional<SysError> open_capture(Nic& nic, Id id, int ifindex);
+
+  Tun tun_;
+  Fd epoll_;
+  Fd wake_;
+  FrameBatch batch_;
+  std::unordered_map<Id, Nic> nics_;
+  std::unordered_map<Id, VirtualIpState> virtual_ips_;
+  Id next_id_ = 1;
+
+  std::mutex mutex_;
+  std::condition_variable job_done_;
+  std::deque<std::shared_ptr<Job>> jobs_;
+  bool stopping_ = false;
+  std::thread worker_;
+};
+
+}  // namespace clusterip

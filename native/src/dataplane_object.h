@@ -1,0 +1,10 @@
+// The JavaScript class `Dataplane`: a thin shell around Dataplane of dataplane.h.
+#pragma once
+
+#include <napi.h>
+
+namespace clusterip {
+
+void export_dataplane(Napi::Env env, Napi::Object exports);
+
+}  // namespace clusterip

@@ -1,0 +1,47 @@
+#include "tun.h"
+
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <sys/ioctl.h>
+
+#include <cstring>
+
+#include "vnet_header.h"
+
+namespace clusterip {
+
+Result<Tun> Tun::open(const std::string& name) noexcept {
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return last_error("open(/dev/net/tun)");
+  ifreq request{};
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return last_error("TUNSETIFF");
+  // Frames from GRO and unfinished checksums are passed on as the tap saw them.
+  if (::ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN) != 0) {
+    return last_error("TUNSETOFFLOAD");
+  }
+  return Tun(std::move(fd));
+}
+
+bool Tun::deliver(std::span<std::uint8_t> frame, const Judgement& judgement) const noexcept {
+  VnetHeader header;
+  std::memcpy(&header, frame.data() - sizeof header, sizeof header);
+  // The offsets count from the Ethernet header, which a TUN does not have.
+  const auto shift = static_cast<std::uint16_t>(judgement.ip_offset);
+  if ((header.flags & kVnetNeedsChecksum) != 0) {
+    header.csum_start = static_cast<std::uint16_t>(header.csum_start - shift);
+  }
+  if (header.gso_type != kVnetGsoNone) {
+    header.hdr_len = static_cast<std::uint16_t>(header.hdr_len - shift);
+  }
+  // The Ethernet header (14 octets at least) is not needed any more: its end takes the
+  // virtio_net_hdr (10 octets), so that header and packet are one piece for one write.
+  std::uint8_t* start = frame.data() + judgement.ip_offset - sizeof header;
+  std::memcpy(start, &header, sizeof header);
+  const std::size_t length = sizeof header + judgement.ip_length;
+  return ::write(fd_.get(), start, length) == static_cast<ssize_t>(length);
+}
+
+}  // namespace clusterip

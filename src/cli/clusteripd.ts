@@ -1,0 +1,122 @@
+/** The daemon's command line and life: start, reload, stop. */
+import { Command } from "commander";
+import { ControlSocket } from "../api/server.ts";
+import { ClusterIpError, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
+import { Daemon } from "../daemon/daemon.ts";
+import { type Log, createLog } from "../daemon/log.ts";
+import { packageVersion } from "../daemon/status.ts";
+import { UserspaceEngine } from "../engine/userspace.ts";
+import { TUN_NAME } from "../host/tun.ts";
+import { loadNative } from "../native.ts";
+import { type Config, readConfigFile } from "../settings/config-file.ts";
+import { DEFAULT_SOCKET, SOCKET_VARIABLE, socketPath } from "../settings/options.ts";
+import { reportFailure, runProgram } from "./program.ts";
+
+interface Options {
+  readonly config: string;
+  readonly socket?: string;
+  readonly check?: boolean;
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = new Command("clusteripd")
+    .description("Serves virtual IP addresses that several hosts share by hash buckets.")
+    .version(packageVersion())
+    .requiredOption("--config <FILE>", "the configuration file (YAML)")
+    .option("--socket <PATH>", `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`)
+    .option("--check", "check the configuration file and exit")
+    .allowExcessArguments(false)
+    .action(async (options: Options) => {
+      const config = readConfigFile(options.config);
+      if (options.check === true) {
+        process.stdout.write(`${options.config}: good, ${config.virtualIps.length} virtual IPs\n`);
+        return;
+      }
+      await serve(config, options);
+    });
+  await runProgram(program, argv);
+}
+
+/** Runs until a signal ends it. */
+async function serve(config: Config, options: Options): Promise<void> {
+  const log = createLog(config.logLevel);
+  endOnDefect(log);
+  const signals = new SignalQueue();
+  const addon = loadNative();
+  const control = await ControlSocket.take(socketPath(options.socket ?? config.socket), log);
+  const daemon = new Daemon(new UserspaceEngine(addon, TUN_NAME), log);
+  try {
+    await daemon.start(config.virtualIps);
+  } catch (error) {
+    await control.close();
+    throw error;
+  }
+  const reload = async (): Promise<void> => {
+    const next = readConfigFile(options.config);
+    log.level = next.logLevel;
+    if (next.socket !== config.socket) log.warn("the socket changes with the next start, not with a reload");
+    await daemon.reload(next.virtualIps);
+  };
+  control.serve(daemon, reload);
+  for (;;) {
+    const signal = await signals.next();
+    if (signal !== "SIGHUP") break;
+    await reload().catch((error: unknown) => {
+      const code = isClusterIpError(error) ? error.code : undefined;
+      log.error({ code }, `reload refused, nothing changed: ${messageOf(error)}`);
+    });
+  }
+  await stop(daemon, control, log);
+}
+
+async function stop(daemon: Daemon, control: ControlSocket, log: Log): Promise<void> {
+  try {
+    await daemon.stop();
+  } catch (error) {
+    reportFailure(
+      "clusteripd",
+      new ClusterIpError(
+        "CLUSTERIP_HOST",
+        `Not everything could be removed: ${messageOf(error)}. 'clusterip cleanup' tries again.`,
+        { cause: error },
+      ),
+    );
+  }
+  await control.close().catch((error: unknown) => log.warn({ error: messageOf(error) }, "the socket stays behind"));
+  process.exit();
+}
+
+/** Signals wait here from the first moment on, so that none is lost or ends us halfway. */
+class SignalQueue {
+  readonly #queue: NodeJS.Signals[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor() {
+    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+      process.on(signal, () => {
+        this.#queue.push(signal);
+        this.#wake?.();
+      });
+    }
+  }
+
+  async next(): Promise<NodeJS.Signals> {
+    for (;;) {
+      const signal = this.#queue.shift();
+      if (signal !== undefined) return signal;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+/** A defect ends the daemon as kill -9 would: the guard stays and the node is silent. */
+function endOnDefect(log: Log): void {
+  const end = (error: unknown): void => {
+    log.fatal({ err: error }, "a defect in clusteripd; the guard stays, the node is silent");
+    process.exit(exitStatus.refused);
+  };
+  process.on("uncaughtException", end);
+  process.on("unhandledRejection", end);
+}

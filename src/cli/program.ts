@@ -1,0 +1,39 @@
+/** What both programs share: how they end, and how they say that something went wrong. */
+import { type Command, CommanderError } from "commander";
+import { type ErrorCode, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
+
+const statusByCode: Partial<Record<ErrorCode, number>> = {
+  CLUSTERIP_USAGE: exitStatus.usage,
+  CLUSTERIP_UNREACHABLE: exitStatus.unreachable,
+};
+
+/** Parses the command line and runs the command; sets the exit status and never throws. */
+export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
+  // A reader that goes away (`| head`) is no error of ours.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") process.exit(exitStatus.done);
+    throw error;
+  });
+  overrideExit(program);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? exitStatus.done : exitStatus.usage;
+      return;
+    }
+    reportFailure(program.name(), error);
+  }
+}
+
+/** One sentence on standard error, with the stable code, and the exit status that goes with it. */
+export function reportFailure(name: string, error: unknown): void {
+  const code = isClusterIpError(error) ? error.code : "CLUSTERIP_INTERNAL";
+  process.stderr.write(`${name}: ${messageOf(error)} [${code}]\n`);
+  process.exitCode = statusByCode[code] ?? exitStatus.refused;
+}
+
+function overrideExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) overrideExit(child);
+}

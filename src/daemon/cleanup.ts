@@ -1,0 +1,34 @@
+/** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
+import { ClusterIpError } from "../core/errors.ts";
+import { formatIpv4 } from "../core/ipv4.ts";
+import { listLinks, removeAddresses } from "../host/ip.ts";
+import { TABLE_NAME, applyTables, presentTables, renderTables } from "../host/nft.ts";
+import { checkRequirements } from "../host/requirements.ts";
+import { TUN_NAME } from "../host/tun.ts";
+
+/**
+ * @returns one line for each thing removed
+ * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives: its device exists only with it
+ */
+export async function cleanup(): Promise<readonly string[]> {
+  await checkRequirements();
+  const links = await listLinks();
+  if (links.some(({ name }) => name === TUN_NAME)) {
+    throw new ClusterIpError(
+      "CLUSTERIP_ALREADY_RUNNING",
+      `A clusteripd runs on this host (it holds ${TUN_NAME}): stop it, and it removes everything itself.`,
+    );
+  }
+  const addresses = links.flatMap((link) =>
+    link.addresses
+      .filter(({ isOurs }) => isOurs)
+      .map(({ addressHost }) => ({ vip: formatIpv4(addressHost), device: link.name })),
+  );
+  await removeAddresses(addresses);
+  const tables = await presentTables();
+  if (tables.length > 0) await applyTables(renderTables([], new Set()));
+  return [
+    ...addresses.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
+    ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
+  ];
+}

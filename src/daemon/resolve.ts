@@ -1,0 +1,94 @@
+/** From the settings of a virtual IP to what this host serves, with every reason to refuse. */
+import { deriveClusterMac } from "../core/cluster-mac.ts";
+import { ClusterIpError } from "../core/errors.ts";
+import { formatIpv4, networkHolds } from "../core/ipv4.ts";
+import type { NodeSet } from "../core/node-set.ts";
+import type { Link } from "../host/ip.ts";
+import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+
+export type Origin = "config" | "request";
+
+export interface ServedVirtualIp {
+  readonly settings: VirtualIpSettings;
+  readonly origin: Origin;
+  readonly clusterMac: string;
+  /** in force now; `settings.localNodes` is what it began with */
+  readonly localNodes: NodeSet;
+  /** the address was on the interface before, set by somebody else: it stays when we go */
+  readonly isAdopted: boolean;
+}
+
+export function resolveVirtualIp(
+  settings: VirtualIpSettings,
+  origin: Origin,
+  links: readonly Link[],
+  ownDevice: string | undefined,
+): ServedVirtualIp {
+  if (settings.engine === "bpf") {
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_ENGINE",
+      "This version of clusteripd has no engine 'bpf': use 'userspace' or 'auto'.",
+    );
+  }
+  const link = links.find(({ name }) => name === settings.nic);
+  if (link === undefined) {
+    const known = links.filter(({ type }) => type === "ether").map(({ name }) => name);
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_NIC",
+      `There is no interface ${settings.nic} on this host${known.length === 0 ? "" : `; it has ${known.join(", ")}`}.`,
+    );
+  }
+  if (link.type !== "ether") {
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_NIC",
+      `${settings.nic} is no Ethernet interface (its type is ${link.type}): a cluster MAC needs one.`,
+    );
+  }
+  for (const other of links) {
+    const isElsewhere = other.name !== settings.nic && other.name !== ownDevice;
+    // What we have set ourselves on another interface is a remainder, and is removed.
+    if (isElsewhere && other.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs)) {
+      throw new ClusterIpError(
+        "CLUSTERIP_ADDRESS_IN_USE",
+        `${settings.vip} is already an address of ${other.name}: remove it there, or serve it on ${other.name}.`,
+      );
+    }
+  }
+  return {
+    settings,
+    origin,
+    clusterMac: settings.clusterMac ?? derivedMac(settings, link),
+    localNodes: settings.localNodes,
+    isAdopted: link.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs),
+  };
+}
+
+function derivedMac({ addressHost, vip }: VirtualIpSettings, link: Link): string {
+  // The most specific network that holds the address; our own /32 is none.
+  const network = link.addresses
+    .filter((a) => !a.isOurs && networkHolds(a.addressHost, a.prefixLength, addressHost))
+    .sort((a, b) => b.prefixLength - a.prefixLength)[0];
+  if (network === undefined) {
+    const networks = link.addresses
+      .filter((a) => !a.isOurs)
+      .map((a) => `${formatIpv4(a.addressHost)}/${a.prefixLength}`);
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_NETWORK",
+      `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${vip}, so its cluster MAC cannot be derived: give --clustermac.`,
+    );
+  }
+  return deriveClusterMac(addressHost, network.prefixLength, network.broadcastHost);
+}
+
+/** Whether two served virtual IPs differ in nothing but the local buckets. */
+export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
+  return (
+    a.settings.addressHost === b.settings.addressHost &&
+    a.settings.nic === b.settings.nic &&
+    a.settings.totalNodes === b.settings.totalNodes &&
+    a.settings.hashMode === b.settings.hashMode &&
+    a.settings.hashInit === b.settings.hashInit &&
+    a.settings.engine === b.settings.engine &&
+    a.clusterMac === b.clusterMac
+  );
+}

@@ -1,0 +1,71 @@
+/** Events of the host's network state, from `nft monitor` and `ip monitor`. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { TABLE_NAME } from "./nft.ts";
+
+export type HostEvent = "nft" | "network";
+
+const RESTART_DELAY_MS = 1000;
+
+interface Monitor {
+  readonly event: HostEvent;
+  readonly command: readonly string[];
+  readonly concerns: (line: string) => boolean;
+}
+
+const monitors: readonly Monitor[] = [
+  // Other people's tables may change at a high rate (dynamic sets); only ours concern us.
+  { event: "nft", command: ["nft", "monitor"], concerns: (line) => line.includes(TABLE_NAME) },
+  { event: "network", command: ["ip", "-o", "monitor", "link", "address", "netconf"], concerns: () => true },
+];
+
+/**
+ * Watches until `stop()`. An event says only that something may have changed: the listener
+ * looks for itself. It is also called when a monitor (re)starts, since it may have missed one.
+ */
+export class HostEvents {
+  readonly #listener: (event: HostEvent) => void;
+  readonly #children = new Set<ChildProcess>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #stopped = false;
+
+  constructor(listener: (event: HostEvent) => void) {
+    this.#listener = listener;
+  }
+
+  start(): void {
+    for (const monitor of monitors) this.#watch(monitor);
+  }
+
+  #watch(monitor: Monitor): void {
+    // With --pdeathsig the kernel ends the monitor when this process dies, also by SIGKILL.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", ...monitor.command], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    this.#children.add(child);
+    let ended = false;
+    const onEnd = (): void => {
+      if (ended) return;
+      ended = true;
+      this.#children.delete(child);
+      if (this.#stopped) return;
+      const timer = setTimeout(() => {
+        this.#timers.delete(timer);
+        this.#watch(monitor);
+        this.#listener(monitor.event);
+      }, RESTART_DELAY_MS);
+      this.#timers.add(timer);
+    };
+    child.on("error", onEnd);
+    child.on("close", onEnd);
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (!this.#stopped && monitor.concerns(line)) this.#listener(monitor.event);
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+}

@@ -1,0 +1,41 @@
+/** Runs the system's own tools (ip, nft) and turns their failures into sentences. */
+import { spawn } from "node:child_process";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
+
+/** A tool that hangs must not hang the daemon. */
+const TIMEOUT_MS = 10_000;
+
+/**
+ * Runs a program with the given standard input.
+ *
+ * @returns its standard output
+ * @throws CLUSTERIP_NO_TOOL when it cannot be started, CLUSTERIP_HOST when it fails
+ */
+export function run(program: string, args: readonly string[], input = ""): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: TIMEOUT_MS, killSignal: "SIGKILL" });
+    const stdout: Buffer[] = [];
+    const stderr: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    child.on("error", (error) => {
+      reject(
+        new ClusterIpError("CLUSTERIP_NO_TOOL", `The program '${program}' cannot be run: ${messageOf(error)}.`, {
+          cause: error,
+        }),
+      );
+    });
+    child.on("close", (status, signal) => {
+      if (status === 0) {
+        resolve(Buffer.concat(stdout).toString("utf8"));
+        return;
+      }
+      const how = signal === null ? `exit status ${status}` : `ended by ${signal}`;
+      const said = Buffer.concat(stderr).toString("utf8").trim() || "it said nothing";
+      reject(new ClusterIpError("CLUSTERIP_HOST", `'${[program, ...args].join(" ")}' failed (${how}): ${said}`));
+    });
+    // A program that ends without reading its input is told by its exit status, not by EPIPE.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+  });
+}

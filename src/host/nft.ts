@@ -1,0 +1,102 @@
+/**
+ * Our nftables state: two tables named `clusteripd`, always replaced as a whole in one
+ * transaction, so that there is no moment at which half of it is in force.
+ *
+ *  - `netdev`: the guard. Frames to a virtual IP never reach the kernel's own stack from the
+ *    NIC; the capture socket sits before it and still sees them. When the daemon is dead the
+ *    guard stays and the node is silent.
+ *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
+ *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
+ *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
+ *    which resolve a neighbour without claiming the address.
+ */
+import { z } from "zod";
+import { run } from "./exec.ts";
+
+export const TABLE_NAME = "clusteripd";
+
+/** Before everything that others may do at ingress (their filters are at 0 and above). */
+const GUARD_PRIORITY = -500;
+
+export interface GuardedVirtualIp {
+  readonly vip: string;
+  readonly nic: string;
+  readonly clusterMac: string;
+}
+
+/**
+ * The transaction that replaces our tables.
+ *
+ * @param virtualIps all that this host serves; none removes the tables
+ * @param presentNics interfaces that exist now: nft refuses a chain on one that does not
+ */
+export function renderTables(virtualIps: readonly GuardedVirtualIp[], presentNics: ReadonlySet<string>): string {
+  // "add" first, so that the deletion cannot fail when there is no table yet.
+  const lines = ["netdev", "arp"].flatMap((family) => [
+    `add table ${family} ${TABLE_NAME}`,
+    `delete table ${family} ${TABLE_NAME}`,
+  ]);
+  if (virtualIps.length > 0) {
+    lines.push(...renderGuard(virtualIps, presentNics), ...renderArp(virtualIps));
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function renderGuard(virtualIps: readonly GuardedVirtualIp[], presentNics: ReadonlySet<string>): string[] {
+  const nics = [...new Set(virtualIps.map(({ nic }) => nic))].filter((nic) => presentNics.has(nic)).sort();
+  const lines = [`table netdev ${TABLE_NAME} {`];
+  for (const [index, nic] of nics.entries()) {
+    const vips = virtualIps.filter((entry) => entry.nic === nic).map(({ vip }) => vip);
+    lines.push(
+      `  chain guard${index} {`,
+      `    type filter hook ingress device "${nic}" priority ${GUARD_PRIORITY}; policy accept;`,
+      // Tagged frames belong to VLAN interfaces; at ingress they still pass the base device.
+      "    vlan id != 0 accept",
+      "    ether type 8021ad accept",
+      `    ip daddr { ${vips.sort().join(", ")} } drop`,
+      "  }",
+    );
+  }
+  return [...lines, "}"];
+}
+
+function renderArp(virtualIps: readonly GuardedVirtualIp[]): string[] {
+  const rules = virtualIps.flatMap(({ vip, nic, clusterMac }) => [
+    `    oifname "${nic}" arp saddr ip ${vip} arp saddr ether set ${clusterMac} accept`,
+    `    arp operation request arp saddr ip ${vip} arp saddr ip set 0.0.0.0 accept`,
+    `    arp saddr ip ${vip} drop`,
+  ]);
+  return [
+    `table arp ${TABLE_NAME} {`,
+    "  chain output {",
+    "    type filter hook output priority 0; policy accept;",
+    ...rules,
+    "  }",
+    "}",
+  ];
+}
+
+/** Runs one nft transaction: all of it or nothing. */
+export async function applyTables(transaction: string): Promise<void> {
+  await run("nft", ["-f", "-"], transaction);
+}
+
+/** Our tables as nft prints them, without counters; undefined when one is missing. */
+export async function listTables(): Promise<string | undefined> {
+  const listing = await run(
+    "nft",
+    ["-s", "-f", "-"],
+    ["netdev", "arp"].map((family) => `list table ${family} ${TABLE_NAME}\n`).join(""),
+  ).catch(() => undefined);
+  return listing;
+}
+
+const nftTablesSchema = z.object({
+  nftables: z.array(z.object({ table: z.object({ family: z.string(), name: z.string() }).optional() })),
+});
+
+/** The families in which a table of ours exists. */
+export async function presentTables(): Promise<readonly string[]> {
+  const listing = nftTablesSchema.parse(JSON.parse(await run("nft", ["-j", "list", "tables"])));
+  return listing.nftables.flatMap(({ table }) => (table?.name === TABLE_NAME ? [table.family] : []));
+}

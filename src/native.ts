@@ -1,0 +1,129 @@
+/** The only module that loads the native addon. Everything else sees these types. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ClusterIpError, messageOf } from "./core/errors.ts";
+
+/** Frames and their octets, Ethernet header included. */
+export interface Tally {
+  readonly frames: number;
+  readonly bytes: number;
+}
+
+/** Counters of one interface. */
+export interface NativeNicCounters {
+  readonly received: Tally;
+  /** in the order of `reasonNames()` */
+  readonly byReason: readonly Tally[];
+  readonly captureTruncated: Tally;
+  readonly deliveryFailed: Tally;
+  /** frames that the kernel could not queue for the engine; not part of `received` */
+  readonly kernelDropped: number;
+  /** receive calls that failed; not part of `received` */
+  readonly captureErrors: number;
+  /** errno of the last failed delivery, 0 for none */
+  readonly lastDeliveryErrno: number;
+}
+
+/** Counters of one virtual IP; the arrays have 16 entries, by bucket - 1. */
+export interface NativeVirtualIpCounters {
+  readonly local: readonly Tally[];
+  readonly foreign: readonly Tally[];
+  readonly withoutBucket: Tally;
+}
+
+export interface NativeHashSettings {
+  /** index into `hashModes` */
+  readonly hashMode: number;
+  readonly totalNodes: number;
+  readonly hashInit: number;
+  /** bit bucket - 1 */
+  readonly localMask: number;
+  readonly addressHost: number;
+}
+
+export interface NativeVirtualIp extends NativeHashSettings {
+  /** 6 octets */
+  readonly clusterMac: Uint8Array;
+}
+
+/**
+ * The userspace packet path (`native/src/dataplane.h`). A method returns when what it changed
+ * is in force for the next frame. Errors carry `code` (ENODEV, EPERM ...), `errno`, `syscall`.
+ */
+export interface NativeDataplane {
+  /** Makes the TUN device anew after somebody has removed it. */
+  reopenTun(tunName: string): void;
+  addNic(): number;
+  openNic(nic: number, ifindex: number): void;
+  closeNic(nic: number): void;
+  removeNic(nic: number): void;
+  addVirtualIp(nic: number, settings: NativeVirtualIp): number;
+  removeVirtualIp(virtualIp: number): void;
+  setLocal(virtualIp: number, localMask: number): void;
+  nicCounters(nic: number): NativeNicCounters;
+  virtualIpCounters(virtualIp: number): NativeVirtualIpCounters;
+  close(): void;
+}
+
+/** The native verdict on frames from JavaScript: for tests, `explain` and benchmarks. */
+export interface NativeJudge {
+  /** @returns the index of the reason in the low 8 bits, the bucket (0 for none) above */
+  judge(frame: Uint8Array, packetType: number): number;
+}
+
+export interface NativeAddon {
+  /** Ports are the words that enter the hash: the wire octets read little-endian. */
+  bucketOf(
+    hashMode: number,
+    totalNodes: number,
+    hashInit: number,
+    protocol: number,
+    saddrHost: number,
+    sourcePortWord: number,
+    destinationPortWord: number,
+  ): number;
+  reasonNames(): readonly string[];
+  /** Creates the TUN device `tunName` and starts the worker thread. */
+  readonly Dataplane: new (tunName: string) => NativeDataplane;
+  readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeJudge;
+}
+
+const ADDON_PATH = join("native", "build", "Release", "clusteripd.node");
+
+/** The directory that holds package.json: one up from src/, two up from dist/src/. */
+export function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, "package.json"))) {
+    const parent = dirname(directory);
+    if (parent === directory) return directory;
+    directory = parent;
+  }
+  return directory;
+}
+
+let loaded: NativeAddon | undefined;
+
+/** Loads the addon once; throws CLUSTERIP_ADDON_MISSING when it is not there or does not fit. */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded;
+  const path = join(packageRoot(), ADDON_PATH);
+  if (!existsSync(path)) {
+    throw new ClusterIpError(
+      "CLUSTERIP_ADDON_MISSING",
+      `The native addon is not built: ${path} does not exist. Run 'npm run build' in ${packageRoot()}.`,
+    );
+  }
+  try {
+    const addon: NativeAddon = createRequire(import.meta.url)(path);
+    loaded = addon;
+    return addon;
+  } catch (error) {
+    throw new ClusterIpError(
+      "CLUSTERIP_ADDON_MISSING",
+      `The native addon ${path} cannot be loaded (${messageOf(error)}). Run 'npm run build' again with this version of Node.js.`,
+      { cause: error },
+    );
+  }
+}

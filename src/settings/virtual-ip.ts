@@ -1,0 +1,209 @@
+/** The settings of a virtual IP as they come from outside, checked and given types. */
+import { z } from "zod";
+import { type HashMode, hashModes } from "../core/bucket.ts";
+import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors.ts";
+import { formatIpv4, parseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
+import { parseClusterMac } from "../core/mac.ts";
+import { MAX_NODES, type NodeSet, toNodeSet } from "../core/node-set.ts";
+import { type EngineChoice, engineChoices, vipOption, virtualIpOptions } from "./options.ts";
+
+export interface VirtualIpSettings {
+  /** host order */
+  readonly addressHost: number;
+  /** dotted quad */
+  readonly vip: string;
+  readonly nic: string;
+  readonly totalNodes: number;
+  /** sorted, each 1 to `totalNodes`; may be empty */
+  readonly localNodes: NodeSet;
+  readonly hashMode: HashMode;
+  /** lower case; undefined means derived from the network of the interface */
+  readonly clusterMac: string | undefined;
+  readonly hashInit: number;
+  readonly engine: EngineChoice;
+}
+
+/** One thing that is wrong with the input, and where. */
+export interface SettingsIssue {
+  readonly code: ErrorCode;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
+/** A name that Linux allows (dev_valid_name) and that stands unescaped in nft's language. */
+const NIC_NAME = /^(?!\.{1,2}$)[^\s/:"\\;{}]{1,15}$/;
+
+/** A schema from a function that throws ClusterIpError. */
+function field<T>(name: string, read: (raw: unknown) => T) {
+  return z.unknown().transform((raw, context): T => {
+    try {
+      if (raw === undefined || raw === null) {
+        const option = [vipOption, ...virtualIpOptions].find((entry) => entry.name === name);
+        throw new ClusterIpError(
+          "CLUSTERIP_BAD_REQUEST",
+          `'${name}' is missing${option === undefined ? "" : `: ${option.description}`}.`,
+        );
+      }
+      return read(raw);
+    } catch (error) {
+      if (!isClusterIpError(error)) throw error;
+      context.addIssue({ code: "custom", message: error.message, params: { code: error.code } });
+      return z.NEVER;
+    }
+  });
+}
+
+function optionalField<T>(name: string, fallback: T, read: (raw: unknown) => T) {
+  return z.preprocess((raw) => raw ?? undefined, field(name, read).optional()).transform((value) => value ?? fallback);
+}
+
+function readText(name: string, raw: unknown): string {
+  if (typeof raw === "string") return raw;
+  throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `'${name}' must be a text, not ${describe(raw)}.`);
+}
+
+/** A decimal or 0x number, as a number or as text; undefined for anything else. */
+function readInteger(raw: unknown): number | undefined {
+  if (typeof raw === "number") return Number.isSafeInteger(raw) ? raw : undefined;
+  if (typeof raw === "string" && /^(\d{1,10}|0x[0-9a-f]{1,8})$/i.test(raw)) return Number(raw);
+  return undefined;
+}
+
+function describe(raw: unknown): string {
+  return typeof raw === "object" ? "a list or mapping" : `'${String(raw)}'`;
+}
+
+function readVip(raw: unknown): number {
+  const address = parseIpv4(readText("vip", raw));
+  const why = whyNotVirtualIp(address);
+  if (why !== undefined) {
+    throw new ClusterIpError(
+      "CLUSTERIP_BAD_ADDRESS",
+      `${formatIpv4(address)} cannot be a virtual IP: ${why}. Use a unicast address of the cluster's network.`,
+    );
+  }
+  return address;
+}
+
+function readNic(raw: unknown): string {
+  const name = readText("nic", raw);
+  if (NIC_NAME.test(name)) return name;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_NIC",
+    `'${name}' is not an interface name: expected 1 to 15 characters without spaces, slashes, colons or quotes, such as eth0.`,
+  );
+}
+
+function readTotalNodes(raw: unknown): number {
+  const total = readInteger(raw);
+  if (total !== undefined && total >= 1 && total <= MAX_NODES) return total;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_TOTAL_NODES",
+    `total-nodes is ${describe(raw)}: expected a number from 1 to ${MAX_NODES}.`,
+  );
+}
+
+function readLocalNodes(raw: unknown): NodeSet {
+  const items: readonly unknown[] = Array.isArray(raw) ? raw : typeof raw === "string" ? raw.split(",") : [raw];
+  const nodes = items.map((item) => {
+    const node = readInteger(typeof item === "string" ? item.trim() : item);
+    if (node !== undefined && node >= 1 && node <= MAX_NODES) return node;
+    throw new ClusterIpError(
+      "CLUSTERIP_BAD_LOCAL_NODE",
+      `local-node has ${describe(item)}: expected bucket numbers from 1 to total-nodes, such as 1,3.`,
+    );
+  });
+  return toNodeSet(nodes);
+}
+
+export function parseHashMode(text: string): HashMode {
+  const mode = hashModes.find((known) => known === text);
+  if (mode !== undefined) return mode;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_HASH_MODE",
+    `'${text}' is not a hash mode: expected ${hashModes.join(", ")}.`,
+  );
+}
+
+function readHashInit(raw: unknown): number {
+  const seed = readInteger(raw);
+  if (seed !== undefined && seed >= 0 && seed <= 0xffffffff) return seed;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_HASH_INIT",
+    `hash-init is ${describe(raw)}: expected a number from 0 to 4294967295, decimal or with 0x.`,
+  );
+}
+
+function readEngine(raw: unknown): EngineChoice {
+  const text = readText("engine", raw);
+  const engine = engineChoices.find((known) => known === text);
+  if (engine !== undefined) return engine;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_ENGINE",
+    `'${text}' is not an engine: expected ${engineChoices.join(", ")}.`,
+  );
+}
+
+/** The schema of one virtual IP; its keys are the names of the option table. */
+export const virtualIpSchema = z
+  .strictObject({
+    vip: field("vip", readVip),
+    nic: field("nic", readNic),
+    "total-nodes": field("total-nodes", readTotalNodes),
+    "local-node": field("local-node", readLocalNodes),
+    hashmode: optionalField<HashMode>("hashmode", "sourceip-sourceport", (raw) =>
+      parseHashMode(readText("hashmode", raw)),
+    ),
+    clustermac: optionalField<string | undefined>("clustermac", undefined, (raw) =>
+      parseClusterMac(readText("clustermac", raw)),
+    ),
+    "hash-init": optionalField("hash-init", 0, readHashInit),
+    engine: optionalField<EngineChoice>("engine", "auto", readEngine),
+  } satisfies Record<"vip" | (typeof virtualIpOptions)[number]["name"], z.ZodType>)
+  .transform((raw, context): VirtualIpSettings => {
+    const outside = raw["local-node"].find((node) => node > raw["total-nodes"]);
+    if (outside !== undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["local-node"],
+        message: `local-node has ${outside}, but there are only ${raw["total-nodes"]} nodes: expected 1 to ${raw["total-nodes"]}.`,
+        params: { code: "CLUSTERIP_BAD_LOCAL_NODE" },
+      });
+    }
+    return {
+      addressHost: raw.vip,
+      vip: formatIpv4(raw.vip),
+      nic: raw.nic,
+      totalNodes: raw["total-nodes"],
+      localNodes: raw["local-node"],
+      hashMode: raw.hashmode,
+      clusterMac: raw.clustermac,
+      hashInit: raw["hash-init"],
+      engine: raw.engine,
+    };
+  });
+
+/** Our form of what zod found. */
+export function toSettingsIssues(error: z.ZodError): readonly SettingsIssue[] {
+  return error.issues.map((issue) => {
+    const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
+    if (issue.code === "custom") {
+      const code: unknown = issue.params?.["code"];
+      return { code: (code ?? "CLUSTERIP_BAD_REQUEST") as ErrorCode, path, message: issue.message };
+    }
+    if (issue.code === "unrecognized_keys") {
+      const [key = ""] = issue.keys;
+      return { code: "CLUSTERIP_BAD_REQUEST", path: [...path, key], message: `'${key}' is not a setting.` };
+    }
+    const what = path.length === 0 ? "The input" : `'${path.join(".")}'`;
+    return { code: "CLUSTERIP_BAD_REQUEST", path, message: `${what} is wrong: ${issue.message}.` };
+  });
+}
+
+/** Checks the settings of one virtual IP; throws a ClusterIpError for the first thing wrong. */
+export function parseVirtualIp(raw: unknown): VirtualIpSettings {
+  const result = virtualIpSchema.safeParse(raw);
+  if (result.success) return result.data;
+  const [first] = toSettingsIssues(result.error);
+  throw new ClusterIpError(first?.code ?? "CLUSTERIP_BAD_REQUEST", first?.message ?? "The settings are wrong.");
+}

@@ -86,7 +86,9 @@ export interface NativeAddon {
   ): number;
   reasonNames(): readonly string[];
   /** Creates the TUN device `tunName` and starts the worker thread. */
-  readonly Dataplane: new (tunName: string) => NativeDataplane;
+  readonly Dataplane: new (
+    tunName: string,
+  ) => NativeDataplane;
   readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeJudge;
 }
 

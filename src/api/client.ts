@@ -9,27 +9,38 @@ const TIMEOUT_MS = 30_000;
  *
  * @throws CLUSTERIP_UNREACHABLE when no daemon answers, or the daemon's own error
  */
-export function call(socket: string, method: "GET" | "POST" | "DELETE", path: string, body?: unknown): Promise<unknown> {
+export function call(
+  socket: string,
+  method: "GET" | "POST" | "DELETE",
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const text = body === undefined ? undefined : JSON.stringify(body);
-    const headers = text === undefined ? {} : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
-    const outgoing = request({ socketPath: socket, method, path, headers, timeout: TIMEOUT_MS }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", (error) => reject(unreachable(socket, error)));
-      response.on("end", () => {
-        let answer: unknown;
-        try {
-          answer = JSON.parse(Buffer.concat(chunks).toString("utf8"));
-        } catch (error) {
-          reject(unreachable(socket, error));
-          return;
-        }
-        const isGood = response.statusCode !== undefined && response.statusCode < 300;
-        if (isGood) resolve(answer);
-        else reject(toError(answer));
-      });
-    });
+    const headers =
+      text === undefined
+        ? {}
+        : { "content-type": "application/json", "content-length": Buffer.byteLength(text) };
+    const outgoing = request(
+      { socketPath: socket, method, path, headers, timeout: TIMEOUT_MS },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("error", (error) => reject(unreachable(socket, error)));
+        response.on("end", () => {
+          let answer: unknown;
+          try {
+            answer = JSON.parse(Buffer.concat(chunks).toString("utf8"));
+          } catch (error) {
+            reject(unreachable(socket, error));
+            return;
+          }
+          const isGood = response.statusCode !== undefined && response.statusCode < 300;
+          if (isGood) resolve(answer);
+          else reject(toError(answer));
+        });
+      },
+    );
     outgoing.on("timeout", () => outgoing.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
     outgoing.on("error", (error) => reject(unreachable(socket, error)));
     outgoing.end(text);
@@ -56,10 +67,15 @@ function unreachable(socket: string, error: unknown): ClusterIpError {
 }
 
 function toError(answer: unknown): ClusterIpError {
-  const error: unknown = typeof answer === "object" && answer !== null && "error" in answer ? answer.error : undefined;
+  const error: unknown =
+    typeof answer === "object" && answer !== null && "error" in answer ? answer.error : undefined;
   if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
     const { code, message } = error;
-    if (typeof code === "string" && code in errorCatalogue) return new ClusterIpError(code as ErrorCode, String(message));
+    if (typeof code === "string" && code in errorCatalogue)
+      return new ClusterIpError(code as ErrorCode, String(message));
   }
-  return new ClusterIpError("CLUSTERIP_INTERNAL", `The daemon gave an answer that is not understood: ${JSON.stringify(answer)}`);
+  return new ClusterIpError(
+    "CLUSTERIP_INTERNAL",
+    `The daemon gave an answer that is not understood: ${JSON.stringify(answer)}`,
+  );
 }

@@ -1,6 +1,6 @@
 /** HTTP + JSON on a UNIX socket: requests in, transactions of the daemon out. */
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { z } from "zod";
@@ -84,7 +84,10 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
       handle: async ({ vip, body }) => {
         const parsed = nodeChangeSchema.safeParse(await body());
         if (!parsed.success) {
-          throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `The body must be {"change": "+N"} or {"change": "-N"}.`);
+          throw new ClusterIpError(
+            "CLUSTERIP_BAD_REQUEST",
+            `The body must be {"change": "+N"} or {"change": "-N"}.`,
+          );
         }
         return ok({ nodes: await daemon.changeNodes(parseIpv4(vip), parsed.data.change) });
       },
@@ -113,7 +116,9 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch (error) {
-    throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `The body is not JSON: ${messageOf(error)}.`, { cause: error });
+    throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `The body is not JSON: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -126,8 +131,12 @@ function toAnswer(error: unknown, log: Log): Answer {
   return { status: httpStatusByCode[known.code] ?? 400, body };
 }
 
-async function answerRequest(routes: readonly Route[] | undefined, request: IncomingMessage): Promise<Answer> {
-  if (routes === undefined) throw new ClusterIpError("CLUSTERIP_STARTING", "The daemon is still starting; try again.");
+async function answerRequest(
+  routes: readonly Route[] | undefined,
+  request: IncomingMessage,
+): Promise<Answer> {
+  if (routes === undefined)
+    throw new ClusterIpError("CLUSTERIP_STARTING", "The daemon is still starting; try again.");
   const path = (request.url ?? "").split("?")[0] ?? "";
   const onPath = routes.filter((route) => route.path.test(path));
   const route = onPath.find(({ method }) => method === request.method);
@@ -142,7 +151,10 @@ async function answerRequest(routes: readonly Route[] | undefined, request: Inco
 
 function send(response: ServerResponse, { status, body }: Answer): void {
   const text = `${JSON.stringify(body)}\n`;
-  response.writeHead(status, { "content-type": "application/json", "content-length": Buffer.byteLength(text) });
+  response.writeHead(status, {
+    "content-type": "application/json",
+    "content-length": Buffer.byteLength(text),
+  });
   response.end(text);
 }
 
@@ -193,9 +205,13 @@ export class ControlSocket {
     return new Promise((resolve, reject) => {
       const refuse = (error: unknown): void =>
         reject(
-          new ClusterIpError("CLUSTERIP_SOCKET", `The control socket ${this.#path} cannot be made: ${messageOf(error)}.`, {
-            cause: error,
-          }),
+          new ClusterIpError(
+            "CLUSTERIP_SOCKET",
+            `The control socket ${this.#path} cannot be made: ${messageOf(error)}.`,
+            {
+              cause: error,
+            },
+          ),
         );
       try {
         mkdirSync(dirname(this.#path), { recursive: true, mode: 0o755 });

@@ -5,7 +5,7 @@ import { type NodesBody, paths } from "../api/contract.ts";
 import { type HashMode, type HashSettings, hashModes, protocolNumbers } from "../core/bucket.ts";
 import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import { MAX_NODES, formatNodes } from "../core/node-set.ts";
+import { formatNodes, MAX_NODES } from "../core/node-set.ts";
 import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
 import {
   DEFAULT_SOCKET,
@@ -15,8 +15,8 @@ import {
   vipOption,
   virtualIpOptions,
 } from "../settings/options.ts";
-import { explainCsv, parseProtocol } from "./explain-csv.ts";
 import { explainFlow, parseEndpoint, renderExplanation } from "./explain.ts";
+import { explainCsv, parseProtocol } from "./explain-csv.ts";
 import { runProgram } from "./program.ts";
 import { renderStatus, renderVirtualIp } from "./status-text.ts";
 
@@ -32,7 +32,10 @@ const printJson = (value: unknown): void => print(`${JSON.stringify(value, null,
 export async function main(argv: readonly string[]): Promise<void> {
   const program = new Command("clusterip")
     .description("Controls clusteripd: virtual IP addresses that several hosts share by hash buckets.")
-    .option("--socket <PATH>", `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`)
+    .option(
+      "--socket <PATH>",
+      `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`,
+    )
     .allowExcessArguments(false);
   const socket = (): string => socketPath(program.opts<GlobalOptions>().socket);
   addAdd(program, socket);
@@ -47,7 +50,10 @@ export async function main(argv: readonly string[]): Promise<void> {
 type SocketOf = () => string;
 
 function addAdd(program: Command, socket: SocketOf): void {
-  const command = program.command("add").description("serve a virtual IP on this host").argument("<VIP>", vipOption.description);
+  const command = program
+    .command("add")
+    .description("serve a virtual IP on this host")
+    .argument("<VIP>", vipOption.description);
   for (const entry of virtualIpOptions as readonly OptionEntry[]) {
     const fallback = entry.defaultText === undefined ? "" : ` (default: ${entry.defaultText})`;
     const option = new Option(`--${entry.name} <${entry.argument}>`, entry.description + fallback);
@@ -56,7 +62,9 @@ function addAdd(program: Command, socket: SocketOf): void {
   command.action(async (vip: string) => {
     const given = command.opts<Record<string, string | undefined>>();
     const settings = Object.fromEntries(
-      virtualIpOptions.map(({ name }) => [name, given[camelCase(name)]] as const).filter(([, value]) => value !== undefined),
+      virtualIpOptions
+        .map(({ name }) => [name, given[camelCase(name)]] as const)
+        .filter(([, value]) => value !== undefined),
     );
     await call(socket(), "POST", paths.virtualIps, { vip, ...settings });
   });
@@ -120,16 +128,22 @@ interface ExplainOptions {
 function addExplain(program: Command, socket: SocketOf): void {
   program
     .command("explain")
-    .description("say which bucket a flow has and why; without --total-nodes, by the settings of the running daemon")
+    .description(
+      "say which bucket a flow has and why; without --total-nodes, by the settings of the running daemon",
+    )
     .argument("[FROM]", "client, ADDRESS:PORT (ADDRESS for a protocol without ports)")
     .argument("[TO]", "virtual IP, ADDRESS:PORT")
-    .option("--csv", "read rows hashmode,total_nodes,hash_init,proto,saddr,sport,dport; write them with ,bucket")
+    .option(
+      "--csv",
+      "read rows hashmode,total_nodes,hash_init,proto,saddr,sport,dport; write them with ,bucket",
+    )
     .option("--json", "print JSON")
     .option("--icmp", "an ICMP echo instead of TCP")
     .option("--udp", "UDP instead of TCP")
     .option("--protocol <NAME|NUMBER>", "another IP protocol", (text: string) => {
       const protocol = parseProtocol(text);
-      if (protocol === undefined) throw new InvalidArgumentError("expected a protocol name or a number of 0 to 255.");
+      if (protocol === undefined)
+        throw new InvalidArgumentError("expected a protocol name or a number of 0 to 255.");
       return protocol;
     })
     .option("--total-nodes <N>", "the number of buckets", integerOption(1, MAX_NODES))
@@ -139,7 +153,8 @@ function addExplain(program: Command, socket: SocketOf): void {
       if (options.csv === true) {
         process.stdin.setEncoding("utf8");
         for await (const text of explainCsv(process.stdin as AsyncIterable<string>)) {
-          if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+          if (!process.stdout.write(text))
+            await new Promise((resolve) => process.stdout.once("drain", resolve));
         }
         return;
       }
@@ -179,7 +194,9 @@ async function settingsOf(
     };
   } catch (error) {
     if (!isClusterIpError(error)) throw error;
-    throw new ClusterIpError(error.code, `${error.message} Without the daemon, say --total-nodes N.`, { cause: error });
+    throw new ClusterIpError(error.code, `${error.message} Without the daemon, say --total-nodes N.`, {
+      cause: error,
+    });
   }
 }
 
@@ -191,7 +208,9 @@ function addCleanup(program: Command): void {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
       const removed = await cleanup();
-      print(removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""));
+      print(
+        removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
+      );
     });
 }
 

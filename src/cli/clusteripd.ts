@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { ControlSocket } from "../api/server.ts";
 import { ClusterIpError, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
 import { Daemon } from "../daemon/daemon.ts";
-import { type Log, createLog } from "../daemon/log.ts";
+import { createLog, type Log } from "../daemon/log.ts";
 import { packageVersion } from "../daemon/status.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { TUN_NAME } from "../host/tun.ts";
@@ -23,7 +23,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     .description("Serves virtual IP addresses that several hosts share by hash buckets.")
     .version(packageVersion())
     .requiredOption("--config <FILE>", "the configuration file (YAML)")
-    .option("--socket <PATH>", `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`)
+    .option(
+      "--socket <PATH>",
+      `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`,
+    )
     .option("--check", "check the configuration file and exit")
     .allowExcessArguments(false)
     .action(async (options: Options) => {
@@ -82,7 +85,9 @@ async function stop(daemon: Daemon, control: ControlSocket, log: Log): Promise<v
       ),
     );
   }
-  await control.close().catch((error: unknown) => log.warn({ error: messageOf(error) }, "the socket stays behind"));
+  await control
+    .close()
+    .catch((error: unknown) => log.warn({ error: messageOf(error) }, "the socket stays behind"));
   process.exit();
 }
 

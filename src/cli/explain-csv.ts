@@ -2,12 +2,20 @@
  * `clusterip explain --csv`: rows `hashmode,total_nodes,hash_init,proto,saddr,sport,dport` in,
  * the same rows with `,bucket` out. A header row is passed through with its new column.
  */
-import { type HashMode, bucketOf, hashModes, protocolNumbers } from "../core/bucket.ts";
+import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../core/bucket.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import { MAX_NODES } from "../core/node-set.ts";
 
-export const CSV_COLUMNS = ["hashmode", "total_nodes", "hash_init", "proto", "saddr", "sport", "dport"] as const;
+export const CSV_COLUMNS = [
+  "hashmode",
+  "total_nodes",
+  "hash_init",
+  "proto",
+  "saddr",
+  "sport",
+  "dport",
+] as const;
 
 /** Rows are written in pieces of about this size. */
 const OUTPUT_CHUNK = 65_536;
@@ -33,8 +41,15 @@ export function bucketOfRow(row: string): number {
       `expected ${CSV_COLUMNS.length} columns (${CSV_COLUMNS.join(",")}), not ${cells.length}`,
     );
   }
-  const [modeText = "", totalText = "", initText = "", protoText = "", saddrText = "", sportText = "", dportText = ""] =
-    cells;
+  const [
+    modeText = "",
+    totalText = "",
+    initText = "",
+    protoText = "",
+    saddrText = "",
+    sportText = "",
+    dportText = "",
+  ] = cells;
   const hashMode = hashModes.find((mode): mode is HashMode => mode === modeText);
   const totalNodes = parseNumber(totalText, MAX_NODES);
   return bucketOf(
@@ -77,7 +92,9 @@ export async function* explainCsv(input: AsyncIterable<string>): AsyncGenerator<
       output += `${row},${bucketOfRow(row)}\n`;
     } catch (error) {
       if (!(error instanceof ClusterIpError)) throw error;
-      throw new ClusterIpError(error.code, `standard input, line ${line}: ${error.message}.`, { cause: error });
+      throw new ClusterIpError(error.code, `standard input, line ${line}: ${error.message}.`, {
+        cause: error,
+      });
     }
   };
   try {

@@ -1,8 +1,8 @@
 /** `clusterip explain FROM TO`: which bucket a flow has, why, and who answers it. */
 import {
+  bucketOfHash,
   type Flow,
   type HashSettings,
-  bucketOfHash,
   hashOf,
   hashWords,
   portsOffset,
@@ -97,7 +97,10 @@ export function renderExplanation(explanation: Explanation): string {
   return [
     `${protocol} ${from} -> ${to}`,
     `  hash mode  ${hashMode}, hash-init ${hashInit}, ${totalNodes} buckets`,
-    ...words.map(({ name, hex }) => `  word       ${hex}  ${name}${name.endsWith("port") ? " (wire octets read little-endian)" : ""}`),
+    ...words.map(
+      ({ name, hex }) =>
+        `  word       ${hex}  ${name}${name.endsWith("port") ? " (wire octets read little-endian)" : ""}`,
+    ),
     `  hash       ${hash}`,
     `  bucket     ${bucket}  (0x${hash} * ${totalNodes} >> 32) + 1`,
     `  verdict    ${owner}`,

@@ -14,7 +14,9 @@ export function renderStatus(status: DaemonStatus): string {
       : [
           [
             "Put back after others changed it:",
-            ...repairs.map(([kind, { count, lastAt }]) => `  ${kind}: ${count} times, last ${lastAt ?? "never"}`),
+            ...repairs.map(
+              ([kind, { count, lastAt }]) => `  ${kind}: ${count} times, last ${lastAt ?? "never"}`,
+            ),
           ].join("\n"),
         ]),
     ...status.problems.map(({ code, message }) => `WARNING (${code}): ${message}`),
@@ -36,14 +38,24 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
     formatBytes(bucket.foreign.bytes),
     total === 0 ? "-" : `${(((frames[index] ?? 0) / total) * 100).toFixed(1)} %`,
   ]);
-  const header = ["  bucket", "node", "frames here", "bytes here", "frames foreign", "bytes foreign", "share"];
+  const header = [
+    "  bucket",
+    "node",
+    "frames here",
+    "bytes here",
+    "frames foreign",
+    "bytes foreign",
+    "share",
+  ];
   return [
     `${vip} on ${nic}: local nodes ${local} of ${totalNodes}`,
     `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac}, engine ${engine}, from ${origin}`,
     renderTable(header, rows, new Set([2, 3, 4, 5, 6])),
     ...(virtualIp.withoutBucket.frames === 0
       ? []
-      : [`  accepted without a bucket (later fragments and the like): ${virtualIp.withoutBucket.frames} frames`]),
+      : [
+          `  accepted without a bucket (later fragments and the like): ${virtualIp.withoutBucket.frames} frames`,
+        ]),
   ].join("\n");
 }
 
@@ -55,7 +67,9 @@ function renderNic(nic: NicStatus): string {
   return [
     `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}: ${nic.received.frames} frames received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
     ...(reasons.length === 0 ? [] : [`  ${reasons.join(", ")}`]),
-    ...(nic.kernelDropped === 0 ? [] : [`  lost before the engine (its buffer was full): ${nic.kernelDropped} frames`]),
+    ...(nic.kernelDropped === 0
+      ? []
+      : [`  lost before the engine (its buffer was full): ${nic.kernelDropped} frames`]),
     ...(nic.lastDeliveryError === undefined ? [] : [`  last failed delivery: ${nic.lastDeliveryError}`]),
   ].join("\n");
 }

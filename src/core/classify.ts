@@ -7,8 +7,8 @@
  *  - an ICMP error is judged by the packet inside it with its direction turned round, so the
  *    owner of that flow gets it.
  */
-import { type HashSettings, bucketOf, portsOffset, protocolNumbers } from "./bucket.ts";
-import { type Reason, type Verdict, reasonCatalogue } from "./verdict.ts";
+import { bucketOf, type HashSettings, portsOffset, protocolNumbers } from "./bucket.ts";
+import { type Reason, reasonCatalogue, type Verdict } from "./verdict.ts";
 
 /** How the frame was addressed on the link; the values of `linux/if_packet.h`. */
 export const packetTypes = { host: 0, broadcast: 1, multicast: 2, otherHost: 3 } as const;

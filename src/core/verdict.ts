@@ -23,22 +23,37 @@ export const reasonCatalogue = {
     sentence:
       "The ICMP error is about an ESP or AH packet, whose SPI does not tell the bucket of the flow; every node takes it and only the one with the security association heeds it.",
   },
-  "foreign-bucket": { verdict: "foreign", sentence: "The flow's bucket is another node's, which answers it." },
+  "foreign-bucket": {
+    verdict: "foreign",
+    sentence: "The flow's bucket is another node's, which answers it.",
+  },
   "not-ipv4": { verdict: "not-ours", sentence: "The frame carries something other than IPv4." },
-  "vlan-tagged": { verdict: "not-ours", sentence: "The tagged frame belongs to a VLAN interface, not to this one." },
+  "vlan-tagged": {
+    verdict: "not-ours",
+    sentence: "The tagged frame belongs to a VLAN interface, not to this one.",
+  },
   "other-host": {
     verdict: "not-ours",
     sentence: "The frame is addressed to the unicast MAC of another host.",
   },
-  "other-address": { verdict: "not-ours", sentence: "The packet's destination is not a virtual IP of this interface." },
+  "other-address": {
+    verdict: "not-ours",
+    sentence: "The packet's destination is not a virtual IP of this interface.",
+  },
   "ethernet-truncated": { verdict: "malformed", sentence: "The frame ends inside its Ethernet header." },
   "ipv4-truncated": { verdict: "malformed", sentence: "The frame ends inside its IPv4 header." },
-  "ipv4-version": { verdict: "malformed", sentence: "The frame says IPv4 but the packet's version is not 4." },
+  "ipv4-version": {
+    verdict: "malformed",
+    sentence: "The frame says IPv4 but the packet's version is not 4.",
+  },
   "ipv4-header-length": {
     verdict: "malformed",
     sentence: "The IPv4 header length is below 20 octets or above the packet's total length.",
   },
-  "ipv4-total-length": { verdict: "malformed", sentence: "The IPv4 total length is more than the frame holds." },
+  "ipv4-total-length": {
+    verdict: "malformed",
+    sentence: "The IPv4 total length is more than the frame holds.",
+  },
   "ports-truncated": { verdict: "malformed", sentence: "The packet ends before its ports." },
   "icmp-truncated": { verdict: "malformed", sentence: "The packet ends inside its ICMP header." },
   "icmp-inner-truncated": {

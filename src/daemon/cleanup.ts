@@ -2,7 +2,7 @@
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import { listLinks, removeAddresses } from "../host/ip.ts";
-import { TABLE_NAME, applyTables, presentTables, renderTables } from "../host/nft.ts";
+import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
 

@@ -3,7 +3,7 @@
  * and so is every repair; what is served changes in `Serving` alone.
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { type NodeSet, changeNodes, parseNodeChange } from "../core/node-set.ts";
+import { changeNodes, type NodeSet, parseNodeChange } from "../core/node-set.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type HostEvent, HostEvents } from "../host/events.ts";
 import { checkRequirements } from "../host/requirements.ts";
@@ -11,9 +11,9 @@ import { configureTun } from "../host/tun.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
-import { type Origin, type ServedVirtualIp, differsOnlyInNodes, resolveVirtualIp } from "./resolve.ts";
+import { differsOnlyInNodes, type Origin, resolveVirtualIp, type ServedVirtualIp } from "./resolve.ts";
 import { Serving } from "./serving.ts";
-import { type DaemonStatus, type VirtualIpStatus, daemonStatus, virtualIpStatus } from "./status.ts";
+import { type DaemonStatus, daemonStatus, type VirtualIpStatus, virtualIpStatus } from "./status.ts";
 
 /** Events come in bursts: one look is enough for those of this time. */
 const SETTLE_MS = 20;

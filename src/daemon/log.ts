@@ -1,5 +1,5 @@
 /** Structured logs on standard error: one JSON object a line (pino). */
-import { type Logger, destination, pino } from "pino";
+import { destination, type Logger, pino } from "pino";
 import type { LogLevel } from "../settings/config-file.ts";
 
 export type Log = Logger;
@@ -9,5 +9,8 @@ export function createLog(level: LogLevel): Log {
   const stream = destination({ dest: 2, sync: true });
   // A full disk or a closed pipe behind standard error must not end the daemon.
   stream.on("error", () => {});
-  return pino({ level, base: { pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` }, stream);
+  return pino(
+    { level, base: { pid: process.pid }, timestamp: () => `,"time":"${new Date().toISOString()}"` },
+    stream,
+  );
 }

@@ -12,11 +12,11 @@ import { messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { Engine } from "../engine/engine.ts";
-import { type Link, type OwnAddress, addAddresses, listLinks, removeAddresses } from "../host/ip.ts";
+import { addAddresses, type Link, listLinks, type OwnAddress, removeAddresses } from "../host/ip.ts";
 import { applyTables, listTables, renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import type { Log } from "./log.ts";
-import { type ServedVirtualIp, differsOnlyInNodes } from "./resolve.ts";
+import { differsOnlyInNodes, type ServedVirtualIp } from "./resolve.ts";
 
 /** By address, host order. */
 export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
@@ -89,7 +89,9 @@ export class Serving {
         .filter((a) => a.isOurs && keep.get(a.addressHost)?.settings.nic !== link.name)
         .map((a) => ({ addressHost: a.addressHost, device: link.name })),
     );
-    await removeAddresses(remains.map(({ addressHost, device }) => ({ vip: formatIpv4(addressHost), device })));
+    await removeAddresses(
+      remains.map(({ addressHost, device }) => ({ vip: formatIpv4(addressHost), device })),
+    );
   }
 
   /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
@@ -144,7 +146,12 @@ export class Serving {
       }
       for (const virtualIp of next.values()) {
         const old = previous.get(virtualIp.settings.addressHost);
-        if (old === undefined || arriving.includes(virtualIp) || sameNodes(old.localNodes, virtualIp.localNodes)) continue;
+        if (
+          old === undefined ||
+          arriving.includes(virtualIp) ||
+          sameNodes(old.localNodes, virtualIp.localNodes)
+        )
+          continue;
         await step(
           () => this.#engine.setLocal(virtualIp.settings.addressHost, virtualIp.localNodes),
           () => this.#engine.setLocal(virtualIp.settings.addressHost, old.localNodes),
@@ -179,7 +186,8 @@ export class Serving {
     if (this.#current.size === 0) return;
     const transaction = this.#render(this.#current);
     const listing = await listTables();
-    if (transaction === this.#tables.transaction && listing === this.#tables.listing) return;
+    const isIntact = listing !== undefined && listing === this.#tables.listing;
+    if (isIntact && transaction === this.#tables.transaction) return;
     const wasTouched = transaction === this.#tables.transaction;
     await this.#setTables(this.#current, true);
     if (wasTouched) this.#count("nft", "nft tables were changed or removed by somebody else; put back");
@@ -197,9 +205,10 @@ export class Serving {
       }
     };
     await this.lookAtLinks();
+    // First: the tables for today's interfaces no longer guard one that was renamed away.
+    await attempt(() => this.#repairStaleAddresses());
     await attempt(() => this.repairTables());
     await attempt(() => this.#repairDevice());
-    await attempt(() => this.#repairStaleAddresses());
     for (const nic of this.#nics()) await attempt(() => this.#repairBinding(nic));
     await attempt(() => this.#repairAddresses());
     this.#problems = [...this.#findProblems(), ...failures];
@@ -227,6 +236,7 @@ export class Serving {
     );
     if (stale.length === 0) return;
     await removeAddresses(stale);
+    await this.lookAtLinks();
     this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
   }
 
@@ -251,7 +261,10 @@ export class Serving {
     for (const nic of this.#nics()) {
       const link = this.linkOf(nic);
       if (link === undefined) {
-        problems.push({ code: "nic-missing", message: `The interface ${nic} does not exist; serving goes on when it is back.` });
+        problems.push({
+          code: "nic-missing",
+          message: `The interface ${nic} does not exist; serving goes on when it is back.`,
+        });
       } else if (!link.isUp || !link.hasCarrier) {
         problems.push({ code: "nic-down", message: `The interface ${nic} is down or has no carrier.` });
       }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { BucketCounters, Engine, NicCounters, Tally } from "../engine/engine.ts";
 import { packageRoot } from "../native.ts";
 import type { Origin, ServedVirtualIp } from "./resolve.ts";
-import { type HostProblem, type RepairKind, type RepairRecord, type Serving } from "./serving.ts";
+import type { HostProblem, RepairKind, RepairRecord, Serving } from "./serving.ts";
 
 export interface BucketStatus extends BucketCounters {
   readonly isLocal: boolean;
@@ -51,7 +51,8 @@ let knownVersion: string | undefined;
 export function packageVersion(): string {
   if (knownVersion === undefined) {
     const raw: unknown = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8"));
-    const version: unknown = typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
+    const version: unknown =
+      typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
     knownVersion = typeof version === "string" ? version : "unknown";
   }
   return knownVersion;

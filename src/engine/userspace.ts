@@ -1,12 +1,13 @@
 /** Engine "userspace": AF_PACKET capture, verdict in C++, delivery through a TUN device. */
+
+import { getSystemErrorName } from "node:util";
 import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { parseMac } from "../core/mac.ts";
-import { nodeMask, type NodeSet } from "../core/node-set.ts";
-import { type Reason, type Verdict, reasonCatalogue, reasons, verdicts } from "../core/verdict.ts";
+import { type NodeSet, nodeMask } from "../core/node-set.ts";
+import { type Reason, reasonCatalogue, reasons, type Verdict, verdicts } from "../core/verdict.ts";
 import type { NativeAddon, NativeDataplane, NativeNicCounters, Tally } from "../native.ts";
 import type { Engine, EngineVirtualIp, NicCounters, VirtualIpCounters } from "./engine.ts";
-import { getSystemErrorName } from "node:util";
 
 interface NicState {
   readonly id: number;
@@ -122,7 +123,8 @@ export class UserspaceEngine implements Engine {
   }
 
   #native(): NativeDataplane {
-    if (this.#dataplane === undefined) throw new ClusterIpError("CLUSTERIP_ENGINE", "The engine is not open.");
+    if (this.#dataplane === undefined)
+      throw new ClusterIpError("CLUSTERIP_ENGINE", "The engine is not open.");
     return this.#dataplane;
   }
 
@@ -137,7 +139,8 @@ export class UserspaceEngine implements Engine {
 
   #state(addressHost: number): VirtualIpState {
     const state = this.#virtualIps.get(addressHost);
-    if (state === undefined) throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
+    if (state === undefined)
+      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
     return state;
   }
 }

@@ -13,16 +13,24 @@ const TIMEOUT_MS = 10_000;
  */
 export function run(program: string, args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"], timeout: TIMEOUT_MS, killSignal: "SIGKILL" });
+    const child = spawn(program, args, {
+      stdio: ["pipe", "pipe", "pipe"],
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
     child.on("error", (error) => {
       reject(
-        new ClusterIpError("CLUSTERIP_NO_TOOL", `The program '${program}' cannot be run: ${messageOf(error)}.`, {
-          cause: error,
-        }),
+        new ClusterIpError(
+          "CLUSTERIP_NO_TOOL",
+          `The program '${program}' cannot be run: ${messageOf(error)}.`,
+          {
+            cause: error,
+          },
+        ),
       );
     });
     child.on("close", (status, signal) => {
@@ -32,7 +40,9 @@ export function run(program: string, args: readonly string[], input = ""): Promi
       }
       const how = signal === null ? `exit status ${status}` : `ended by ${signal}`;
       const said = Buffer.concat(stderr).toString("utf8").trim() || "it said nothing";
-      reject(new ClusterIpError("CLUSTERIP_HOST", `'${[program, ...args].join(" ")}' failed (${how}): ${said}`));
+      reject(
+        new ClusterIpError("CLUSTERIP_HOST", `'${[program, ...args].join(" ")}' failed (${how}): ${said}`),
+      );
     });
     // A program that ends without reading its input is told by its exit status, not by EPIPE.
     child.stdin.on("error", () => {});

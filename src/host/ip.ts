@@ -92,7 +92,9 @@ export interface OwnAddress {
 
 /** Adds addresses with our mark, in order; stops at the first that fails. */
 export async function addAddresses(addresses: readonly OwnAddress[]): Promise<void> {
-  await batch(addresses.map(({ vip, device }) => `address add ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`));
+  await batch(
+    addresses.map(({ vip, device }) => `address add ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`),
+  );
 }
 
 /** Removes addresses, in order; stops at the first that fails. */

@@ -11,9 +11,12 @@
  *    which resolve a neighbour without claiming the address.
  */
 import { z } from "zod";
+import { isClusterIpError } from "../core/errors.ts";
 import { run } from "./exec.ts";
 
 export const TABLE_NAME = "clusteripd";
+
+const families = ["netdev", "arp"] as const;
 
 /** Before everything that others may do at ingress (their filters are at 0 and above). */
 const GUARD_PRIORITY = -500;
@@ -30,9 +33,12 @@ export interface GuardedVirtualIp {
  * @param virtualIps all that this host serves; none removes the tables
  * @param presentNics interfaces that exist now: nft refuses a chain on one that does not
  */
-export function renderTables(virtualIps: readonly GuardedVirtualIp[], presentNics: ReadonlySet<string>): string {
+export function renderTables(
+  virtualIps: readonly GuardedVirtualIp[],
+  presentNics: ReadonlySet<string>,
+): string {
   // "add" first, so that the deletion cannot fail when there is no table yet.
-  const lines = ["netdev", "arp"].flatMap((family) => [
+  const lines = families.flatMap((family) => [
     `add table ${family} ${TABLE_NAME}`,
     `delete table ${family} ${TABLE_NAME}`,
   ]);
@@ -83,12 +89,14 @@ export async function applyTables(transaction: string): Promise<void> {
 
 /** Our tables as nft prints them, without counters; undefined when one is missing. */
 export async function listTables(): Promise<string | undefined> {
-  const listing = await run(
-    "nft",
-    ["-s", "-f", "-"],
-    ["netdev", "arp"].map((family) => `list table ${family} ${TABLE_NAME}\n`).join(""),
-  ).catch(() => undefined);
-  return listing;
+  // One command each: nft 1.0.6 finds only the first table when one input lists two.
+  const listings = families.map((family) => run("nft", ["-s", "list", "table", family, TABLE_NAME]));
+  try {
+    return (await Promise.all(listings)).join("");
+  } catch (error) {
+    if (isClusterIpError(error, "CLUSTERIP_HOST")) return undefined;
+    throw error;
+  }
 }
 
 const nftTablesSchema = z.object({

@@ -1,9 +1,14 @@
 /** The configuration file: YAML, checked against the schema, errors with line and path. */
 import { readFileSync } from "node:fs";
-import { LineCounter, isNode, parseDocument } from "yaml";
+import { isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { type SettingsIssue, type VirtualIpSettings, toSettingsIssues, virtualIpSchema } from "./virtual-ip.ts";
+import {
+  type SettingsIssue,
+  toSettingsIssues,
+  type VirtualIpSettings,
+  virtualIpSchema,
+} from "./virtual-ip.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -16,7 +21,11 @@ export interface Config {
 
 const configSchema = z
   .strictObject({
-    socket: z.string("expected a path").startsWith("/", "expected an absolute path").max(107, "longer than a socket path can be (107)").optional(),
+    socket: z
+      .string("expected a path")
+      .startsWith("/", "expected an absolute path")
+      .max(107, "longer than a socket path can be (107)")
+      .optional(),
     "log-level": z.enum(logLevels, `expected one of ${logLevels.join(", ")}`).default("info"),
     "virtual-ips": z.array(virtualIpSchema, "expected a list").nullish(),
   })
@@ -89,9 +98,13 @@ export function readConfigFile(path: string): Config {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw new ClusterIpError("CLUSTERIP_CONFIG", `The configuration file cannot be read: ${messageOf(error)}.`, {
-      cause: error,
-    });
+    throw new ClusterIpError(
+      "CLUSTERIP_CONFIG",
+      `The configuration file cannot be read: ${messageOf(error)}.`,
+      {
+        cause: error,
+      },
+    );
   }
   return parseConfig(text, path);
 }

@@ -82,5 +82,7 @@ export const SOCKET_VARIABLE = "CLUSTERIPD_SOCKET";
 /** The control socket: the option, else the environment, else the default. */
 export function socketPath(option: string | undefined): string {
   const fromEnvironment = process.env[SOCKET_VARIABLE];
-  return option ?? (fromEnvironment === undefined || fromEnvironment === "" ? DEFAULT_SOCKET : fromEnvironment);
+  return (
+    option ?? (fromEnvironment === undefined || fromEnvironment === "" ? DEFAULT_SOCKET : fromEnvironment)
+  );
 }

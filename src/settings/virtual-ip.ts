@@ -54,7 +54,9 @@ function field<T>(name: string, read: (raw: unknown) => T) {
 }
 
 function optionalField<T>(name: string, fallback: T, read: (raw: unknown) => T) {
-  return z.preprocess((raw) => raw ?? undefined, field(name, read).optional()).transform((value) => value ?? fallback);
+  return z
+    .preprocess((raw) => raw ?? undefined, field(name, read).optional())
+    .transform((value) => value ?? fallback);
 }
 
 function readText(name: string, raw: unknown): string {
@@ -104,7 +106,11 @@ function readTotalNodes(raw: unknown): number {
 }
 
 function readLocalNodes(raw: unknown): NodeSet {
-  const items: readonly unknown[] = Array.isArray(raw) ? raw : typeof raw === "string" ? raw.split(",") : [raw];
+  const items: readonly unknown[] = Array.isArray(raw)
+    ? raw
+    : typeof raw === "string"
+      ? raw.split(",")
+      : [raw];
   const nodes = items.map((item) => {
     const node = readInteger(typeof item === "string" ? item.trim() : item);
     if (node !== undefined && node >= 1 && node <= MAX_NODES) return node;
@@ -205,5 +211,8 @@ export function parseVirtualIp(raw: unknown): VirtualIpSettings {
   const result = virtualIpSchema.safeParse(raw);
   if (result.success) return result.data;
   const [first] = toSettingsIssues(result.error);
-  throw new ClusterIpError(first?.code ?? "CLUSTERIP_BAD_REQUEST", first?.message ?? "The settings are wrong.");
+  throw new ClusterIpError(
+    first?.code ?? "CLUSTERIP_BAD_REQUEST",
+    first?.message ?? "The settings are wrong.",
+  );
 }

@@ -40,15 +40,18 @@ export function describeSettings({ settings, ownership }: Simulation): string {
 }
 
 function header(simulation: Simulation): readonly string[] {
-  const lines = [
-    `clients   ${formatRanges(simulation.clientRanges)}`,
-    `flows     ${describeSimulation(simulation)}`,
-    `settings  ${describeSettings(simulation)}`,
+  const rows: [label: string, content: string][] = [
+    ["clients", formatRanges(simulation.clientRanges)],
+    ["flows", describeSimulation(simulation)],
+    ["settings", describeSettings(simulation)],
   ];
   if (simulation.isSample) {
-    lines.push(`sample    ${countOf(simulation.countedFlows, "flow")} of them, spread evenly, stand for all`);
+    rows.push([
+      "sample",
+      `${countOf(simulation.countedFlows, "flow")} of them, spread evenly, stand for all`,
+    ]);
   }
-  return lines;
+  return rows.flatMap(([label, content]) => wrap(content, WIDTH, label.padEnd(10), " ".repeat(10)));
 }
 
 function bucketTable({ buckets, expected }: Simulation): readonly string[] {

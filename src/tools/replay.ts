@@ -27,6 +27,8 @@ export interface ReplayRequest {
   readonly hashInit?: number;
   /** Nodes that are down; by default none. */
   readonly down?: Iterable<number>;
+  /** Flows that are told apart at most; by default a million, about 100 MB of memory. */
+  readonly maxFlows?: number;
   /** Called for every chunk that has been read. */
   readonly onProgress?: (progress: ReplayProgress) => void;
 }
@@ -41,7 +43,7 @@ export async function replayCapture(request: ReplayRequest): Promise<Replay> {
   };
   const given = [...new Set(request.virtualIps ?? [])];
   const addresses = given.length > 0 ? given : [await findIn(request)];
-  const run = new ReplayRun(addresses, settings, ownership);
+  const run = new ReplayRun(addresses, settings, ownership, new FlowTable(request.maxFlows));
   const chunks = await chunksOf(request, "judge");
   for await (const record of readCapture(chunks, { onWarning: (warning) => run.warn(warning) })) {
     run.add(record);
@@ -114,14 +116,15 @@ class ReplayRun {
   readonly #cut = new FrameCounter();
   readonly #unsupported = new FrameCounter();
   readonly #reasons = new ReasonTally();
-  readonly #flows = new FlowTable();
+  readonly #flows: FlowTable;
   readonly #unknownLinkTypes = new Set<number>();
   readonly #interfaces = new Set<number>();
   readonly #warnings: string[] = [];
   #firstNs: bigint | undefined;
   #lastNs: bigint | undefined;
 
-  constructor(addresses: readonly number[], settings: HashSettings, ownership: Ownership) {
+  constructor(addresses: readonly number[], settings: HashSettings, ownership: Ownership, flows: FlowTable) {
+    this.#flows = flows;
     this.#settings = settings;
     this.#ownership = ownership;
     const localNodes = Array.from({ length: settings.totalNodes }, (_, index) => index + 1);

@@ -1,0 +1,190 @@
+# Makes a fresh Debian 12/13 or Ubuntu 22.04/24.04 ready, and builds. For bash, from the root of the checkout:
+#
+#     . scripts/setup.sh run     what the demo and the daemon need
+#     . scripts/setup.sh test    that, and what the tests need
+#
+# Only what is missing is installed, with a line saying what and why. Sourced, so that PATH and npm_config_nodedir
+# carry on; everything it says goes to standard error. Returns non-zero, with one sentence, when it cannot.
+
+setup_level=${1:?"usage: . scripts/setup.sh run|test"}
+
+# The Node.js that is brought when the machine has none, or an old one: as npm packages, which carry the headers too.
+setup_node_version=22.23.3
+setup_npm_version=10.9.9
+
+# command or file : Debian package : why
+setup_needs_run="
+g++                    : g++           : compiles the dataplane
+make                   : make          : builds the dataplane
+python3                : python3       : node-gyp writes the build files with it
+/usr/include/pcap.h    : libpcap-dev   : the reference dataplane captures with it
+nft                    : nftables      : guard and ARP table
+ip                     : iproute2      : addresses, links, network namespaces
+setpriv                : util-linux    : ends the lab's processes with the lab
+curl                   : curl          : the demo's client
+ping                   : iputils-ping  : ICMP through the virtual IP
+"
+setup_needs_test="
+arping                 : iputils-arping : ARP through the virtual IP
+tcpdump                : tcpdump        : captures on the lab's LAN
+iperf3                 : iperf3         : large segments through the virtual IP
+clang-format           : clang-format   : format check of the dataplane
+clang-tidy             : clang-tidy     : static analysis of the dataplane
+"
+
+setup_say() { echo "setup: $*" >&2; }
+
+# Runs a command quietly; when it fails, its whole output is shown.
+setup_quietly() {
+  local log
+  log=$(mktemp "${TMPDIR:-/tmp}/clusteripd-setup.XXXXXX")
+  if "$@" >"$log" 2>&1 </dev/null; then
+    rm -f "$log"
+  else
+    local status=$?
+    cat "$log" >&2
+    rm -f "$log"
+    setup_say "this command failed with status $status: $*"
+    return "$status"
+  fi
+}
+
+setup_has() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+# Reads "command : package : why" lines; prints the missing packages, tells why on standard error.
+setup_missing_packages() {
+  local what package why
+  while IFS=: read -r what package why; do
+    read -r what <<<"$what"
+    read -r package <<<"$package"
+    if [ -z "$what" ] || setup_has "$what"; then continue; fi
+    setup_say "missing $what, installing $package:$why"
+    echo "$package"
+  done
+}
+
+setup_install_packages() {
+  [ $# -gt 0 ] || return 0
+  local as_root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if ! sudo -n true 2>/dev/null; then
+      setup_say "this needs root once: sudo apt-get install --no-install-recommends $*"
+      return 1
+    fi
+    as_root=(sudo -n)
+  fi
+  if ! setup_has apt-get; then
+    setup_say "there is no apt-get here: install these by hand: $*"
+    return 1
+  fi
+  # iperf3 offers to run as a service; a test tool must not.
+  if [[ " $* " == *" iperf3 "* ]] && setup_has debconf-set-selections; then
+    echo "iperf3 iperf3/start_daemon boolean false" | "${as_root[@]}" debconf-set-selections
+  fi
+  local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends)
+  setup_quietly "${as_root[@]}" apt-get update && setup_quietly "${install[@]}" "$@"
+}
+
+setup_packages() {
+  local needs=$setup_needs_run packages
+  [ "$setup_level" = test ] && needs+=$setup_needs_test
+  packages=$(setup_missing_packages <<<"$needs")
+  # shellcheck disable=SC2086  # one word a package
+  setup_install_packages $packages
+}
+
+setup_node_is_recent() {
+  setup_has node && setup_has npm && [ "$(node -p 'Number(process.versions.node.split(".")[0]) >= 20')" = true ]
+}
+
+# Node.js and npm below .tools, as npm packages; Debian's own npm is only the way to get them. What is there once is
+# used from then on: that npm may have brought a Node.js that is recent enough, but not the one we built for.
+setup_node() {
+  local machine package
+  case $(uname -m) in
+    x86_64) machine=x64 ;;
+    aarch64) machine=arm64 ;;
+    *) machine=none ;;
+  esac
+  package=.tools/node_modules/node-linux-$machine
+  if [ ! -x "$package/bin/node" ] || [ ! -x .tools/node_modules/.bin/npm ]; then
+    setup_node_is_recent && return 0
+    if [ "$machine" = none ]; then
+      setup_say "install Node.js 20 or later and npm by hand: there is no package of them for $(uname -m)"
+      return 1
+    fi
+    setup_say "Node.js 20 or later with npm is missing, installing $setup_node_version below .tools: runs clusteripd"
+    if ! setup_has npm; then
+      setup_say "missing npm, installing npm, ca-certificates: fetches Node.js and the libraries"
+      setup_install_packages npm ca-certificates || return
+    fi
+    setup_quietly npm install --prefix .tools --no-save --no-audit --no-fund \
+      "node-linux-$machine@$setup_node_version" "npm@$setup_npm_version" || return
+  fi
+  export PATH="$PWD/$package/bin:$PWD/.tools/node_modules/.bin:$PATH"
+  hash -r
+}
+
+# Whether a directory has the headers of this very Node.js: cap and raw-socket work with no others.
+setup_headers_fit() {
+  local abi
+  abi=$(node -p process.versions.modules)
+  grep -qsE "define NODE_MODULE_VERSION $abi\$" "$1/include/node/node_version.h" "$1/src/node_version.h"
+}
+
+# node-gyp would download Node's headers; where they are on this machine already, it is told so.
+setup_headers() {
+  local directory
+  for directory in "${npm_config_nodedir-}" "$(npm config get nodedir 2>/dev/null)" \
+    "$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")"; do
+    if setup_headers_fit "$directory"; then
+      export npm_config_nodedir=$directory
+      return
+    fi
+  done
+}
+
+setup_libraries() {
+  # The lock inside node_modules is written by npm itself at the end of an installation.
+  local installed=node_modules/.package-lock.json stamp=node_modules/.installed-with
+  if [ ! -e "$installed" ] || [ package-lock.json -nt "$installed" ] ||
+    { [ -e "$stamp" ] && [ "$(cat "$stamp")" != "$(node --version)" ]; }; then
+    setup_say "installing the libraries of package-lock.json, building the dataplane"
+    setup_quietly npm ci --no-audit --no-fund || return
+    node --version >"$stamp"
+  fi
+  # cap and raw-socket build at installation; an npm that does not run their scripts unasked leaves that to us.
+  local library
+  for library in cap raw-socket; do
+    if [ "$setup_level" = test ] && [ -d "node_modules/$library" ] &&
+      ! ls "node_modules/$library/build/Release/"*.node >/dev/null 2>&1; then
+      setup_say "building $library: the tests inject frames with it"
+      setup_quietly npm rebuild --foreground-scripts "$library" || return
+    fi
+  done
+}
+
+setup_build() {
+  # node-gyp configures once, at installation; after a clean-up of native/build that has to come first again.
+  if [ ! -e native/build/Makefile ]; then
+    setup_quietly npm run install || return
+  fi
+  setup_quietly npm run build
+}
+
+setup() {
+  case $setup_level in
+    run | test) ;;
+    *) setup_say "unknown level $setup_level: run or test"; return 2 ;;
+  esac
+  # An ordinary user's PATH has no place for the tools of the administrator.
+  export PATH="$PATH:/usr/sbin:/sbin"
+  setup_packages && setup_node && setup_headers && setup_libraries && setup_build
+}
+
+setup

@@ -1,0 +1,79 @@
+/** A packet capture by tcpdump that is known to have started, and known to be whole when it is stopped. */
+
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { BRIDGE, type Host, NIC } from "./host.ts";
+import type { Lab } from "./lab.ts";
+import type { TrackedProcess } from "./processes.ts";
+
+const START_TIMEOUT_MS = 10_000;
+/** tcpdump's own buffer in the kernel, in KiB. */
+const BUFFER_KIB = 65_536;
+
+let capturesStarted = 0;
+
+export class Capture {
+  readonly file: string;
+  readonly #tcpdump: TrackedProcess;
+  readonly #messages: () => string;
+
+  constructor(file: string, tcpdump: TrackedProcess, messages: () => string) {
+    this.file = file;
+    this.#tcpdump = tcpdump;
+    this.#messages = messages;
+  }
+
+  /** Ends the capture and returns the path of the pcap file. A capture with holes is an error: it proves nothing. */
+  async stop(): Promise<string> {
+    await this.#settled();
+    await this.#tcpdump.kill("SIGINT");
+    const dropped = /(\d+) packets? dropped by kernel/.exec(this.#messages())?.[1];
+    if (dropped !== "0") throw new Error(`incomplete capture ${this.file}:\n${this.#messages()}`);
+    return this.file;
+  }
+
+  /** Waits until frames on their way through tcpdump have reached the file. */
+  async #settled(): Promise<void> {
+    let size = -1;
+    let quietRounds = 0;
+    while (quietRounds < 3) {
+      await sleep(50);
+      const now = (await stat(this.file)).size;
+      quietRounds = now === size ? quietRounds + 1 : 0;
+      size = now;
+    }
+  }
+}
+
+/**
+ * Captures what passes a host's NIC, or the whole LAN when `where` is the lab's switch.
+ * On the switch every frame that crosses the bridge is seen once, however many ports it is flooded to.
+ */
+export async function capture(lab: Lab, where: Host, filter = "", nic?: string): Promise<Capture> {
+  capturesStarted += 1;
+  const interfaceName = nic ?? (where === lab.switch ? BRIDGE : NIC);
+  // The suffix matters: tcpdump's AppArmor profile on Ubuntu lets it write *.pcap only.
+  const file = path.join(lab.directory, `capture-${capturesStarted}.pcap`);
+  const tcpdump = where.spawn(
+    [
+      ...["tcpdump", "-i", interfaceName, "-n", "-U", "--immediate-mode", "-B", String(BUFFER_KIB)],
+      // "-Z root": stay root, because the lab's directory is closed to tcpdump's own user.
+      ...["-Z", "root", "-w", file, ...(filter === "" ? [] : [filter])],
+    ],
+    { stdio: ["ignore", "ignore", "pipe"] },
+  );
+  let messages = "";
+  tcpdump.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    messages += text;
+  });
+  const deadline = Date.now() + START_TIMEOUT_MS;
+  while (!messages.includes("listening on")) {
+    if (!tcpdump.running || Date.now() > deadline) {
+      if (tcpdump.running) await tcpdump.kill("SIGKILL");
+      throw new Error(`tcpdump on ${where.name} did not start:\n${messages}`);
+    }
+    await sleep(10);
+  }
+  return new Capture(file, tcpdump, () => messages);
+}

@@ -1,0 +1,49 @@
+/** Imports point one way: the command line and API, the daemon, engines and host, the pure core. */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const source = fileURLToPath(new URL("../../src", import.meta.url));
+
+/** A layer may import itself and those listed; a file directly in src/ is a layer by its name. */
+const mayImport: Record<string, readonly string[]> = {
+  core: [],
+  pcap: ["core"],
+  settings: ["core"],
+  "native.ts": ["core"],
+  tools: ["core", "pcap"],
+  reference: ["core"],
+  engine: ["core", "native.ts"],
+  host: ["core"],
+  daemon: ["core", "settings", "engine", "host", "native.ts"],
+  api: ["core", "settings", "daemon"],
+  cli: ["core", "settings", "pcap", "tools", "engine", "host", "native.ts", "daemon", "api"],
+  "index.ts": ["core"],
+};
+
+const layerOf = (file: string): string => relative(source, file).split("/")[0] ?? "";
+
+const files = readdirSync(source, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".ts"))
+  .map((name) => join(source, name));
+
+test("there are files to look at", () => {
+  expect(files.length).toBeGreaterThan(20);
+});
+
+test.each(files.map((file) => relative(source, file)))("%s imports only from below", (name) => {
+  const file = join(source, name);
+  const allowed = mayImport[layerOf(file)];
+  expect(allowed, `${layerOf(file)} is no known layer`).toBeDefined();
+  const imports = [...readFileSync(file, "utf8").matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g)];
+  for (const [, target = ""] of imports) {
+    const layer = layerOf(resolve(dirname(file), target));
+    expect(layer === layerOf(file) || allowed?.includes(layer), `${name} imports ${target}`).toBe(true);
+  }
+});
+
+test("native.ts alone loads the addon", () => {
+  const loaders = files.filter((file) => /clusteripd\.node|createRequire/.test(readFileSync(file, "utf8")));
+  expect(loaders.map((file) => relative(source, file))).toEqual(["native.ts"]);
+});

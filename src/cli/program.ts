@@ -1,5 +1,5 @@
 /** What both programs share: how they end, and how they say that something went wrong. */
-import { type Command, CommanderError } from "commander";
+import { type Command, CommanderError, InvalidArgumentError } from "commander";
 import { type ErrorCode, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
 
 const statusByCode: Partial<Record<ErrorCode, number>> = {
@@ -31,6 +31,27 @@ export function reportFailure(name: string, error: unknown): void {
   const code = isClusterIpError(error) ? error.code : "CLUSTERIP_INTERNAL";
   process.stderr.write(`${name}: ${messageOf(error)} [${code}]\n`);
   process.exitCode = statusByCode[code] ?? exitStatus.refused;
+}
+
+export const print = (text: string): void => {
+  process.stdout.write(text);
+};
+
+export const printJson = (value: unknown): void => print(`${JSON.stringify(value, null, 2)}\n`);
+
+/** A parser for commander: a decimal or 0x number within the bounds. */
+export function integerOption(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^(\d{1,10}|0x[0-9a-f]{1,8})$/i.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`expected a number from ${min} to ${max}.`);
+  };
+}
+
+/** A parser for commander: numbers with commas between them, each within the bounds. */
+export function integerListOption(min: number, max: number): (text: string) => readonly number[] {
+  const one = integerOption(min, max);
+  return (text) => text.split(",").map(one);
 }
 
 function overrideExit(command: Command): void {

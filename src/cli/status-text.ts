@@ -1,6 +1,9 @@
 /** `clusterip status` for people. */
+
+import { formatNodes } from "../core/node-set.ts";
 import type { DaemonStatus, NicStatus, VirtualIpStatus } from "../daemon/status.ts";
-import { formatBytes, formatDuration, renderTable } from "./table.ts";
+import { countOf, formatBytes, formatCount, formatDuration, formatShare } from "../tools/numbers.ts";
+import { type Column, textTable } from "../tools/text-table.ts";
 
 export function renderStatus(status: DaemonStatus): string {
   const repairs = Object.entries(status.repairs).filter(([, { count }]) => count > 0);
@@ -15,7 +18,8 @@ export function renderStatus(status: DaemonStatus): string {
           [
             "Put back after others changed it:",
             ...repairs.map(
-              ([kind, { count, lastAt }]) => `  ${kind}: ${count} times, last ${lastAt ?? "never"}`,
+              ([kind, { count, lastAt }]) =>
+                `  ${kind}: ${countOf(count, "time")}, last ${lastAt ?? "never"}`,
             ),
           ].join("\n"),
         ]),
@@ -24,37 +28,38 @@ export function renderStatus(status: DaemonStatus): string {
   return `${blocks.join("\n\n")}\n`;
 }
 
+const bucketColumns: readonly Column[] = [
+  { title: "  bucket", align: "left" },
+  { title: "node", align: "left" },
+  { title: "frames here", align: "right" },
+  { title: "bytes here", align: "right" },
+  { title: "frames foreign", align: "right" },
+  { title: "bytes foreign", align: "right" },
+  { title: "share", align: "right" },
+];
+
 export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
   const { vip, nic, localNodes, totalNodes, hashMode, clusterMac, hashInit, engine, origin } = virtualIp;
-  const local = localNodes.length === 0 ? "none" : localNodes.join(",");
   const frames = virtualIp.buckets.map((b) => b.local.frames + b.foreign.frames);
   const total = frames.reduce((a, b) => a + b, 0);
   const rows = virtualIp.buckets.map((bucket, index) => [
     `  ${bucket.bucket}`,
     bucket.isLocal ? "here" : "-",
-    String(bucket.local.frames),
+    formatCount(bucket.local.frames),
     formatBytes(bucket.local.bytes),
-    String(bucket.foreign.frames),
+    formatCount(bucket.foreign.frames),
     formatBytes(bucket.foreign.bytes),
-    total === 0 ? "-" : `${(((frames[index] ?? 0) / total) * 100).toFixed(1)} %`,
+    total === 0 ? "-" : formatShare((frames[index] ?? 0) / total),
   ]);
-  const header = [
-    "  bucket",
-    "node",
-    "frames here",
-    "bytes here",
-    "frames foreign",
-    "bytes foreign",
-    "share",
-  ];
+  const { withoutBucket } = virtualIp;
   return [
-    `${vip} on ${nic}: local nodes ${local} of ${totalNodes}`,
+    `${vip} on ${nic}: local nodes ${formatNodes(localNodes) || "none"} of ${totalNodes}`,
     `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac}, engine ${engine}, from ${origin}`,
-    renderTable(header, rows, new Set([2, 3, 4, 5, 6])),
-    ...(virtualIp.withoutBucket.frames === 0
+    ...textTable(bucketColumns, rows),
+    ...(withoutBucket.frames === 0
       ? []
       : [
-          `  accepted without a bucket (later fragments and the like): ${virtualIp.withoutBucket.frames} frames`,
+          `  accepted without a bucket (later fragments and the like): ${countOf(withoutBucket.frames, "frame")}`,
         ]),
   ].join("\n");
 }

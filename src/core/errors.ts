@@ -15,6 +15,7 @@ export const errorCatalogue = {
   CLUSTERIP_BAD_FLOW: "A flow (address, port, protocol) is malformed.",
   CLUSTERIP_BAD_CAPTURE: "A capture file cannot be read, is damaged or has nothing to judge.",
   CLUSTERIP_BAD_REQUEST: "A request or a setting has a field that is missing, unknown or of the wrong type.",
+  CLUSTERIP_BAD_RULE: "An iptables rule is malformed or does something that clusteripd does not.",
   CLUSTERIP_BAD_NODE_CHANGE: "A change of the local nodes is not +N or -N.",
   CLUSTERIP_NODE_ALREADY_LOCAL: "The bucket to add is this node's already.",
   CLUSTERIP_NODE_NOT_LOCAL: "The bucket to remove is not this node's.",

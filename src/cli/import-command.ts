@@ -1,0 +1,89 @@
+/** `clusterip import`: the CLUSTERIP rules of an iptables-save output become virtual IPs here. */
+import type { Command } from "commander";
+import { call } from "../api/client.ts";
+import { paths } from "../api/contract.ts";
+import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
+import { isClusterIpRule, parseIptablesRule, type RuleSettings } from "../settings/iptables-rule.ts";
+import { virtualIpOptions } from "../settings/options.ts";
+import { print } from "./program.ts";
+import type { SocketOf } from "./serve-commands.ts";
+
+export function addImportCommand(program: Command, socket: SocketOf): void {
+  program
+    .command("import")
+    .description(
+      "read the output of iptables-save and print the commands that serve its CLUSTERIP rules here",
+    )
+    .option("--apply", "carry them out: all of them, or none when one is refused")
+    .action(async (options: { readonly apply?: boolean }) => {
+      process.stdin.setEncoding("utf8");
+      let text = "";
+      for await (const chunk of process.stdin as AsyncIterable<string>) text += chunk;
+      const rules = await readRules(text);
+      if (rules.length === 0) process.stderr.write("clusterip: the input has no rule with -j CLUSTERIP\n");
+      if (options.apply === true) await addAll(socket(), rules);
+      for (const rule of rules) print(`${options.apply === true ? "added: " : ""}${commandOf(rule)}\n`);
+    });
+}
+
+/**
+ * All rules, checked; two rules for one address must say the same, as the kernel silently
+ * ignored what a second one said.
+ *
+ * @throws CLUSTERIP_BAD_RULE and the codes of the settings, with the number of the line
+ */
+export async function readRules(text: string): Promise<readonly RuleSettings[]> {
+  // Loaded here only, so that the other commands start fast.
+  const { parseVirtualIp } = await import("../settings/virtual-ip.ts");
+  const byVip = new Map<string, RuleSettings>();
+  let table = "filter";
+  for (const [index, line] of text.split("\n").entries()) {
+    if (line.startsWith("*")) table = line.slice(1).trim();
+    if (!isClusterIpRule(line)) continue;
+    try {
+      if (table !== "filter") {
+        throw new ClusterIpError(
+          "CLUSTERIP_BAD_RULE",
+          `The rule is in the table ${table}: the target worked in filter only.`,
+        );
+      }
+      const rule = parseIptablesRule(line);
+      const { vip } = parseVirtualIp(rule);
+      const earlier = byVip.get(vip);
+      if (earlier !== undefined && commandOf(earlier) !== commandOf(rule)) {
+        throw new ClusterIpError(
+          "CLUSTERIP_EXISTS",
+          `There are two rules for ${vip} with different settings; the kernel ignored the second. Remove one.`,
+        );
+      }
+      byVip.set(vip, rule);
+    } catch (error) {
+      if (!isClusterIpError(error)) throw error;
+      throw new ClusterIpError(error.code, `standard input, line ${index + 1}: ${error.message}`, {
+        cause: error,
+      });
+    }
+  }
+  return [...byVip.values()];
+}
+
+/** The `clusterip add` that does what the rule did. */
+export function commandOf(rule: RuleSettings): string {
+  const options = virtualIpOptions
+    .filter(({ name }) => rule[name] !== undefined)
+    .map(({ name }) => `--${name} ${rule[name]}`);
+  return ["clusterip add", rule["vip"], ...options].join(" ");
+}
+
+async function addAll(socket: string, rules: readonly RuleSettings[]): Promise<void> {
+  const added: string[] = [];
+  try {
+    for (const rule of rules) {
+      await call(socket, "POST", paths.virtualIps, rule);
+      added.push(rule["vip"] ?? "");
+    }
+  } catch (error) {
+    for (const vip of added.reverse()) await call(socket, "DELETE", paths.virtualIp(vip));
+    throw error;
+  }
+}

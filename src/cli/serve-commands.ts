@@ -1,0 +1,135 @@
+/** The commands that ask the daemon: add, del, nodes, status; and cleanup, which needs none. */
+import { type Command, Option } from "commander";
+import { call } from "../api/client.ts";
+import { type NodesBody, paths } from "../api/contract.ts";
+import { ClusterIpError } from "../core/errors.ts";
+import { formatNodes } from "../core/node-set.ts";
+import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
+import { parseIptablesRule } from "../settings/iptables-rule.ts";
+import { type OptionEntry, vipOption, virtualIpOptions } from "../settings/options.ts";
+import { print, printJson } from "./program.ts";
+import { renderStatus, renderVirtualIp } from "./status-text.ts";
+
+/** The control socket that the command line says; known only once it has been parsed. */
+export type SocketOf = () => string;
+
+export function addServeCommands(program: Command, socket: SocketOf): void {
+  addAdd(program, socket);
+  addDel(program, socket);
+  addNodes(program, socket);
+  addStatus(program, socket);
+  addCleanup(program);
+}
+
+function addAdd(program: Command, socket: SocketOf): void {
+  const command = program
+    .command("add")
+    .description("serve a virtual IP on this host")
+    .argument("[VIP]", vipOption.description);
+  for (const entry of virtualIpOptions as readonly OptionEntry[]) {
+    const note = entry.required
+      ? " (required)"
+      : entry.defaultText === undefined
+        ? ""
+        : ` (default: ${entry.defaultText})`;
+    command.addOption(new Option(`--${entry.name} <${entry.argument}>`, entry.description + note));
+  }
+  command
+    .option("--rule <RULE>", "all of it as a rule of iptables' CLUSTERIP target, instead of VIP and options")
+    .action(async (vip: string | undefined) => {
+      const { rule, ...given } = command.opts<Record<string, string | undefined>>();
+      const settings = Object.fromEntries(
+        virtualIpOptions
+          .map(({ name }) => [name, given[camelCase(name)]] as const)
+          .filter(([, value]) => value !== undefined),
+      );
+      if (rule === undefined) {
+        requireAll(vip, settings);
+        await call(socket(), "POST", paths.virtualIps, { vip, ...settings });
+        return;
+      }
+      if (vip !== undefined || Object.keys(settings).some((name) => name !== "engine")) {
+        throw new ClusterIpError(
+          "CLUSTERIP_USAGE",
+          "--rule says it all: give no VIP and no option but --engine with it.",
+        );
+      }
+      await call(socket(), "POST", paths.virtualIps, { ...parseIptablesRule(rule), ...settings });
+    });
+}
+
+function requireAll(vip: string | undefined, settings: Readonly<Record<string, unknown>>): void {
+  const missing = virtualIpOptions
+    .filter(({ name, required }) => required && settings[name] === undefined)
+    .map(({ name, argument }) => `--${name} ${argument}`);
+  if (vip === undefined) missing.unshift(vipOption.argument);
+  if (missing.length > 0) {
+    throw new ClusterIpError(
+      "CLUSTERIP_USAGE",
+      `add needs ${missing.join(", ")}. See 'clusterip add --help'.`,
+    );
+  }
+}
+
+function addDel(program: Command, socket: SocketOf): void {
+  program
+    .command("del")
+    .description("stop serving a virtual IP and remove everything that was set up for it")
+    .argument("<VIP>", vipOption.description)
+    .action(async (vip: string) => {
+      await call(socket(), "DELETE", paths.virtualIp(encodeURIComponent(vip)));
+    });
+}
+
+function addNodes(program: Command, socket: SocketOf): void {
+  program
+    .command("nodes")
+    .description("print the local nodes (buckets) of a virtual IP, or add or remove one")
+    .argument("<VIP>", vipOption.description)
+    .argument("[CHANGE]", "+N to answer bucket N from now on, -N to leave it to another node")
+    // -2 is a change here, not an option; a malformed one such as -0x2 is the daemon's to refuse.
+    .allowUnknownOption()
+    .action(async (vip: string, change: string | undefined) => {
+      const path = paths.nodes(encodeURIComponent(vip));
+      if (change !== undefined) {
+        await call(socket(), "POST", path, { change });
+        return;
+      }
+      const { nodes } = (await call(socket(), "GET", path)) as NodesBody;
+      print(`${formatNodes(nodes)}\n`);
+    });
+}
+
+function addStatus(program: Command, socket: SocketOf): void {
+  program
+    .command("status")
+    .description("show settings, local buckets, counters and warnings")
+    .argument("[VIP]", "only this virtual IP")
+    .option("--json", "print JSON")
+    .action(async (vip: string | undefined, options: { readonly json?: boolean }) => {
+      const path = vip === undefined ? paths.status : paths.virtualIp(encodeURIComponent(vip));
+      const answer = await call(socket(), "GET", path);
+      if (options.json === true) printJson(answer);
+      else if (vip === undefined) print(renderStatus(answer as DaemonStatus));
+      else print(`${renderVirtualIp(answer as VirtualIpStatus)}\n`);
+    });
+}
+
+function addCleanup(program: Command): void {
+  program
+    .command("cleanup")
+    .description("remove whatever a dead daemon left on this host")
+    .action(async () => {
+      // Loaded here only: the other commands need no host plumbing and start faster without it.
+      const { cleanup } = await import("../daemon/cleanup.ts");
+      const removed = await cleanup();
+      print(
+        removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
+      );
+    });
+}
+
+/** The name under which commander keeps `--total-nodes`. */
+function camelCase(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}

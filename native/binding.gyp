@@ -4,10 +4,14 @@
       "target_name": "clusteripd",
       "sources": [
         "src/addon.cc",
+        "src/batch.cc",
+        "src/batch_object.cc",
         "src/capture.cc",
         "src/dataplane.cc",
         "src/dataplane_object.cc",
+        "src/filter_probe.cc",
         "src/judge_object.cc",
+        "src/send_once.cc",
         "src/tun.cc",
         "src/verdict.cc"
       ],

@@ -14,6 +14,8 @@ export interface Tally {
 /** Counters of one interface. */
 export interface NativeNicCounters {
   readonly received: Tally;
+  /** of the number of frames received, which is an estimate where a prefilter samples */
+  readonly receivedVariance: number;
   /** in the order of `reasonNames()` */
   readonly byReason: readonly Tally[];
   readonly captureTruncated: Tally;
@@ -24,12 +26,16 @@ export interface NativeNicCounters {
   readonly captureErrors: number;
   /** errno of the last failed delivery, 0 for none */
   readonly lastDeliveryErrno: number;
+  /** why the prefilter is not in force, 0 when it is */
+  readonly prefilterErrno: number;
 }
 
 /** Counters of one virtual IP; the arrays have 16 entries, by bucket - 1. */
 export interface NativeVirtualIpCounters {
   readonly local: readonly Tally[];
   readonly foreign: readonly Tally[];
+  /** of the number of foreign frames of all buckets together */
+  readonly foreignVariance: number;
   readonly withoutBucket: Tally;
 }
 
@@ -48,6 +54,15 @@ export interface NativeVirtualIp extends NativeHashSettings {
   readonly clusterMac: Uint8Array;
 }
 
+/** What is dropped in the kernel, and how the frames that pass nevertheless count. */
+export interface NativePrefilter {
+  /** `struct sock_filter` one behind the other; empty for no filter */
+  readonly program: Uint8Array;
+  readonly notOursWeight: number;
+  /** pairs: address in host order, weight of a foreign frame */
+  readonly foreignWeights: Uint32Array;
+}
+
 /**
  * The userspace packet path (`native/src/dataplane.h`). A method returns when what it changed
  * is in force for the next frame. Errors carry `code` (ENODEV, EPERM ...), `errno`, `syscall`.
@@ -59,9 +74,13 @@ export interface NativeDataplane {
   openNic(nic: number, ifindex: number): void;
   closeNic(nic: number): void;
   removeNic(nic: number): void;
-  addVirtualIp(nic: number, settings: NativeVirtualIp): number;
-  removeVirtualIp(virtualIp: number): void;
-  setLocal(virtualIp: number, localMask: number): void;
+  /** The prefilter of this and the next two fits what is served after the change. */
+  addVirtualIp(nic: number, settings: NativeVirtualIp, prefilter: NativePrefilter): number;
+  removeVirtualIp(virtualIp: number, prefilter: NativePrefilter): void;
+  /** Either gains buckets or loses some: a change that does both is made in two, losses first. */
+  setLocal(virtualIp: number, localMask: number, prefilter: NativePrefilter): void;
+  /** @param dropsMore than the one in force, not less */
+  setPrefilter(nic: number, prefilter: NativePrefilter, dropsMore: boolean): void;
   nicCounters(nic: number): NativeNicCounters;
   virtualIpCounters(virtualIp: number): NativeVirtualIpCounters;
   close(): void;
@@ -71,6 +90,22 @@ export interface NativeDataplane {
 export interface NativeJudge {
   /** @returns the index of the reason in the low 8 bits, the bucket (0 for none) above */
   judge(frame: Uint8Array, packetType: number): number;
+}
+
+export interface NativeBatchJudge extends NativeJudge {
+  /**
+   * Many frames in one call.
+   *
+   * @param frames one behind the other
+   * @param ends where each ends; as many as `results`, which get what `judge` returns
+   */
+  judgeAll(frames: Uint8Array, ends: Uint32Array, packetType: number, results: Uint32Array): void;
+}
+
+/** Runs a classic-BPF program in this machine's kernel, for tests; throws when the kernel refuses it. */
+export interface NativeFilterProbe {
+  /** Whether a frame to this host, without a tag, passes. */
+  passes(frame: Uint8Array): boolean;
 }
 
 export interface NativeAddon {
@@ -84,12 +119,35 @@ export interface NativeAddon {
     sourcePortWord: number,
     destinationPortWord: number,
   ): number;
+  /**
+   * The buckets of many flows: arrays of equal length, ports as for `bucketOf`, 0 for a protocol
+   * without ports.
+   *
+   * @param path index into `batchPaths()`; by default the fastest that this CPU can run
+   */
+  bucketsOf(
+    hashMode: number,
+    totalNodes: number,
+    hashInit: number,
+    saddrHost: Uint32Array,
+    sourcePortWords: Uint16Array,
+    destinationPortWords: Uint16Array,
+    buckets: Uint8Array,
+    path?: number,
+  ): void;
+  /** The ways to compute a batch, slowest first; undefined where the CPU lacks the instructions. */
+  batchPaths(): readonly (string | undefined)[];
   reasonNames(): readonly string[];
+  /** Puts one whole Ethernet frame on an interface; nft does not see it. */
+  sendFrame(ifindex: number, frame: Uint8Array): void;
+  /** One datagram to a UNIX socket; a leading `@` is the abstract namespace. */
+  sendDatagram(path: string, text: string): void;
   /** Creates the TUN device `tunName` and starts the worker thread. */
   readonly Dataplane: new (
     tunName: string,
   ) => NativeDataplane;
-  readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeJudge;
+  readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeBatchJudge;
+  readonly FilterProbe: new (program: Uint8Array) => NativeFilterProbe;
 }
 
 const ADDON_PATH = join("native", "build", "Release", "clusteripd.node");

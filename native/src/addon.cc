@@ -1,10 +1,13 @@
 // What the addon exports. src/native.ts is the only module that loads it and gives it types.
 #include <napi.h>
 
+#include "batch_object.h"
 #include "bucket.h"
 #include "dataplane_object.h"
+#include "filter_probe.h"
 #include "judge_object.h"
 #include "napi_util.h"
+#include "send_once.h"
 
 namespace clusterip {
 namespace {
@@ -31,10 +34,35 @@ Napi::Value reason_names(const Napi::CallbackInfo& info) {
   return names;
 }
 
+// sendFrame(ifindex, frame)
+Napi::Value send_frame_on(const Napi::CallbackInfo& info) {
+  std::optional<SysError> failure = SysError{.call = "sendFrame", .error = EINVAL};
+  if (info[1].IsTypedArray() &&
+      info[1].As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array) {
+    const auto octets = info[1].As<Napi::Uint8Array>();
+    failure =
+        send_frame(static_cast<int>(to_u32(info[0])), {octets.Data(), octets.ElementLength()});
+  }
+  if (failure) throw_sys_error(info.Env(), *failure);
+  return info.Env().Undefined();
+}
+
+// sendDatagram(path, text)
+Napi::Value send_datagram_to(const Napi::CallbackInfo& info) {
+  const auto failure =
+      send_datagram(info[0].ToString().Utf8Value(), info[1].ToString().Utf8Value());
+  if (failure) throw_sys_error(info.Env(), *failure);
+  return info.Env().Undefined();
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("bucketOf", Napi::Function::New<bucket_of_flow>(env, "bucketOf"));
   exports.Set("reasonNames", Napi::Function::New<reason_names>(env, "reasonNames"));
+  exports.Set("sendFrame", Napi::Function::New<send_frame_on>(env, "sendFrame"));
+  exports.Set("sendDatagram", Napi::Function::New<send_datagram_to>(env, "sendDatagram"));
+  export_batch(env, exports);
   export_dataplane(env, exports);
+  export_filter_probe(env, exports);
   export_judge(env, exports);
   return exports;
 }

@@ -68,7 +68,7 @@ CapturedFrame FrameBatch::at(std::size_t index) noexcept {
   for (cmsghdr* control = CMSG_FIRSTHDR(&message.msg_hdr); control != nullptr;
        control = CMSG_NXTHDR(&message.msg_hdr, control)) {
     if (control->cmsg_level != SOL_PACKET || control->cmsg_type != PACKET_AUXDATA) continue;
-    tpacket_auxdata auxdata;
+    tpacket_auxdata auxdata{};
     std::memcpy(&auxdata, CMSG_DATA(control), sizeof auxdata);
     captured.has_vlan_tag = (auxdata.tp_status & TP_STATUS_VLAN_VALID) != 0;
     captured.vlan_tci = auxdata.tp_vlan_tci;
@@ -79,7 +79,7 @@ CapturedFrame FrameBatch::at(std::size_t index) noexcept {
   return captured;
 }
 
-Result<Capture> Capture::open(int ifindex) noexcept {
+Result<Capture> Capture::open(int ifindex, std::span<const sock_filter> filter) noexcept {
   // Protocol 0: nothing is received until bind, when all options are set.
   Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error("socket(AF_PACKET)");
@@ -92,16 +92,36 @@ Result<Capture> Capture::open(int ifindex) noexcept {
   if (!set_option(fd.get(), SOL_SOCKET, SO_RCVBUFFORCE, kReceiveBuffer)) {
     (void)set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
   }
+  Capture capture(std::move(fd), ifindex);
+  if (!capture.set_filter(filter)) capture.filter_error_ = errno;
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   // ETH_P_ALL taps see a frame before the guard (nft ingress) drops it; others do not.
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = ifindex;
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets API
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (::bind(capture.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     return last_error("bind(AF_PACKET)");
   }
-  return Capture(std::move(fd), ifindex);
+  return capture;
+}
+
+bool Capture::set_filter(std::span<const sock_filter> filter) const noexcept {
+  const auto attach = [&] {
+    // The kernel copies the program and does not write to it, whatever the type says.
+    const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                             // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+                             .filter = const_cast<sock_filter*>(filter.data())};
+    return ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+  };
+  if (!filter.empty() && attach()) return true;
+  const int refusal = errno;
+  (void)set_option(fd_.get(), SOL_SOCKET, SO_DETACH_FILTER, 0);  // fails when there was none
+  if (filter.empty()) return true;
+  // While a filter is replaced both count against net.core.optmem_max: alone it may fit.
+  if (refusal == ENOMEM && attach()) return true;
+  errno = refusal;
+  return false;
 }
 
 bool Capture::membership(int option, const MacAddress& mac) const noexcept {

@@ -1,6 +1,7 @@
 // The capture socket of one interface: AF_PACKET with the vnet header, incoming frames only.
 #pragma once
 
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <sys/socket.h>
 
@@ -64,7 +65,14 @@ class FrameBatch {
 
 class Capture {
  public:
-  static Result<Capture> open(int ifindex) noexcept;
+  // A filter that the kernel refuses leaves the capture without one; see filter_error().
+  static Result<Capture> open(int ifindex, std::span<const sock_filter> filter) noexcept;
+
+  // Replaces the filter of the socket, with none for an empty one: from one frame to the next.
+  // Returns false with errno set when the kernel refuses it; then there is no filter.
+  [[nodiscard]] bool set_filter(std::span<const sock_filter> filter) const noexcept;
+  // Why the filter given to open() is not in force; 0 when it is.
+  [[nodiscard]] int filter_error() const noexcept { return filter_error_; }
 
   // Subscribes the interface to a link-layer multicast address; ends with the socket.
   [[nodiscard]] bool join(const MacAddress& mac) const noexcept;
@@ -82,6 +90,7 @@ class Capture {
 
   Fd fd_;
   int ifindex_;
+  int filter_error_ = 0;
 };
 
 }  // namespace clusterip

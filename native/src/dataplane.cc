@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 
@@ -17,6 +18,18 @@ constexpr std::uint16_t kVlanIdMask = 0x0fff;
 constexpr auto kJobTimeout = std::chrono::seconds(2);
 
 SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
+
+// The kernel has taken the tag off; VLAN 0 only carries a priority.
+bool is_of_vlan(const CapturedFrame& captured) noexcept {
+  return captured.has_vlan_tag && (captured.vlan_tci & kVlanIdMask) != 0;
+}
+
+bool has_inner_tag(const CapturedFrame& captured) noexcept {
+  const auto frame = captured.frame;
+  if (is_of_vlan(captured) || frame.size() < ETH_HLEN) return false;
+  const auto ether_type = static_cast<std::uint16_t>((frame[12] << 8) | frame[13]);
+  return ether_type == ETH_P_8021Q || ether_type == ETH_P_8021AD;
+}
 
 }  // namespace
 
@@ -54,9 +67,14 @@ Dataplane::~Dataplane() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  const std::uint64_t one = 1;
-  (void)!::write(wake_.get(), &one, sizeof one);
+  wake_worker();
   if (worker_.joinable()) worker_.join();
+}
+
+void Dataplane::wake_worker() const noexcept {
+  const std::uint64_t one = 1;
+  // It fails only when the worker has not looked 2^64 times.
+  [[maybe_unused]] const ssize_t size = ::write(wake_.get(), &one, sizeof one);
 }
 
 std::optional<SysError> Dataplane::on_worker(std::function<void()> task) {
@@ -64,8 +82,7 @@ std::optional<SysError> Dataplane::on_worker(std::function<void()> task) {
   job->run = std::move(task);
   std::unique_lock lock(mutex_);
   jobs_.push_back(job);
-  const std::uint64_t one = 1;
-  (void)!::write(wake_.get(), &one, sizeof one);
+  wake_worker();
   if (job_done_.wait_for(lock, kJobTimeout, [&job] { return job->done; })) return std::nullopt;
   // It refers to the caller's stack: it must not run any more. run_jobs() holds the lock while
   // a job runs, so here it has not begun.
@@ -75,7 +92,8 @@ std::optional<SysError> Dataplane::on_worker(std::function<void()> task) {
 
 void Dataplane::run_jobs() {
   std::uint64_t count = 0;
-  (void)!::read(wake_.get(), &count, sizeof count);
+  // It fails when another round has read it already.
+  [[maybe_unused]] const ssize_t size = ::read(wake_.get(), &count, sizeof count);
   const std::lock_guard lock(mutex_);
   for (const auto& job : jobs_) {
     job->run();
@@ -117,37 +135,49 @@ std::size_t Dataplane::process_batch(Nic& nic) noexcept {
 void Dataplane::process_frame(Nic& nic, const CapturedFrame& captured) noexcept {
   NicCounters& counters = nic.counters;
   const std::size_t size = captured.frame.size();
-  counters.received.add(size);
   if (captured.truncated) {
+    counters.received.add(size);
     counters.capture_truncated.add(size);
     return;
   }
-  const auto count = [&](Reason reason) {
-    counters.by_reason[static_cast<std::size_t>(reason)].add(size);
-  };
-  if (captured.has_vlan_tag && (captured.vlan_tci & kVlanIdMask) != 0) {
-    count(Reason::kVlanTagged);
-    return;
+  Judgement judgement{.reason = Reason::kVlanTagged};
+  if (!is_of_vlan(captured)) judgement = judge(captured.frame, captured.type, nic.table);
+  VirtualIpState* owner = nullptr;
+  if (judgement.virtual_ip != nullptr) {
+    const auto found = virtual_ips_.find(judgement.virtual_ip->id);
+    if (found != virtual_ips_.end()) owner = &found->second;
   }
-  const Judgement judgement = judge(captured.frame, captured.type, nic.table);
+  const std::uint32_t weight = weight_of(nic, captured, judgement, owner);
+  counters.received.add(size, weight);
+  counters.received_variance.add(weight);
   if (verdict_of(judgement.reason) == Verdict::kAccept &&
       !tun_.deliver(captured.frame, judgement)) {
     counters.delivery_failed.add(size);
     counters.last_delivery_errno = errno;
     return;
   }
-  count(judgement.reason);
-  if (judgement.virtual_ip == nullptr) return;
-  const auto owner = virtual_ips_.find(judgement.virtual_ip->id);
-  if (owner == virtual_ips_.end()) return;
-  VirtualIpCounters& by_bucket = owner->second.counters;
+  counters.by_reason[static_cast<std::size_t>(judgement.reason)].add(size, weight);
+  if (owner == nullptr) return;
+  VirtualIpCounters& by_bucket = owner->counters;
   if (judgement.reason == Reason::kLocalBucket) {
     by_bucket.local[judgement.bucket - 1u].add(size);
   } else if (judgement.reason == Reason::kForeignBucket) {
-    by_bucket.foreign[judgement.bucket - 1u].add(size);
+    by_bucket.foreign[judgement.bucket - 1u].add(size, weight);
+    by_bucket.foreign_variance.add(weight);
   } else if (verdict_of(judgement.reason) == Verdict::kAccept) {
     by_bucket.without_bucket.add(size);
   }
+}
+
+std::uint32_t Dataplane::weight_of(const Nic& nic, const CapturedFrame& captured,
+                                   const Judgement& judgement,
+                                   const VirtualIpState* owner) noexcept {
+  const Verdict verdict = verdict_of(judgement.reason);
+  if (verdict != Verdict::kForeign && verdict != Verdict::kNotOurs) return 1;
+  // What needs a look inside always passes the filter: it stands for itself alone.
+  if (judgement.by_inner_flow || has_inner_tag(captured)) return 1;
+  if (verdict == Verdict::kNotOurs) return nic.not_ours_weight;
+  return owner == nullptr ? 1 : owner->foreign_weight;
 }
 
 void Dataplane::settle(Nic& nic) noexcept {
@@ -160,6 +190,42 @@ void Dataplane::settle(Nic& nic) noexcept {
     if (count < FrameBatch::kFrames || count >= budget) return;
     budget -= count;
   }
+}
+
+void Dataplane::attach_prefilter(Nic& nic, Id id) noexcept {
+  if (!nic.capture) return;
+  if (nic.capture->set_filter(nic.prefilter.program)) {
+    nic.counters.prefilter_errno = 0;
+    return;
+  }
+  nic.counters.prefilter_errno = errno;
+  apply_weights(nic, id);  // everything passes from now on
+}
+
+void Dataplane::apply_weights(Nic& nic, Id id) noexcept {
+  const bool in_force = nic.counters.prefilter_errno == 0;
+  nic.not_ours_weight = in_force ? nic.prefilter.not_ours_weight : 1;
+  for (auto& [_, state] : virtual_ips_) {
+    if (state.nic != id) continue;
+    const auto wanted =
+        std::ranges::find(nic.prefilter.foreign_weights, state.settings.address_host,
+                          &Prefilter::Weight::address_host);
+    const bool is_sampled = in_force && wanted != nic.prefilter.foreign_weights.end();
+    state.foreign_weight = is_sampled ? wanted->frames : 1;
+  }
+}
+
+void Dataplane::change(Nic& nic, Id id, const Prefilter& prefilter, bool drops_more,
+                       const std::function<void()>& swap) {
+  // A filter that drops more comes first: when what waits has been judged by the old settings,
+  // all that comes later has passed the new filter and may be weighed by it. One that drops less
+  // comes last, right before its settings: what it newly passes must not be taken for samples.
+  if (!drops_more) settle(nic);
+  nic.prefilter = prefilter;
+  attach_prefilter(nic, id);
+  if (drops_more) settle(nic);
+  swap();
+  apply_weights(nic, id);
 }
 
 void Dataplane::rebuild_table(Id nic) {
@@ -191,9 +257,11 @@ Result<Dataplane::Id> Dataplane::add_nic() {
 }
 
 std::optional<SysError> Dataplane::open_capture(Nic& nic, Id id, int ifindex) {
-  auto opened = Capture::open(ifindex);
+  auto opened = Capture::open(ifindex, nic.prefilter.program);
   if (const auto* error = std::get_if<SysError>(&opened)) return *error;
-  Capture& capture = std::get<Capture>(opened);
+  auto& capture = std::get<Capture>(opened);
+  nic.counters.prefilter_errno = capture.filter_error();
+  apply_weights(nic, id);
   for (const auto& [_, state] : virtual_ips_) {
     if (state.nic == id && !capture.join(state.settings.cluster_mac)) {
       return last_error("PACKET_ADD_MEMBERSHIP");
@@ -242,7 +310,8 @@ std::optional<SysError> Dataplane::remove_nic(Id nic) {
   });
 }
 
-Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings& settings) {
+Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings& settings,
+                                                const Prefilter& prefilter) {
   Id id = 0;
   std::optional<SysError> failure;
   const auto stuck = on_worker([&] {
@@ -251,34 +320,38 @@ Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings&
       failure = unknown_id();
       return;
     }
-    settle(found->second);
     if (found->second.capture && !found->second.capture->join(settings.cluster_mac)) {
       failure = last_error("PACKET_ADD_MEMBERSHIP");
       return;
     }
     id = next_id_++;
-    virtual_ips_[id] = {.nic = nic, .settings = settings, .counters = {}};
-    rebuild_table(nic);
+    change(found->second, nic, prefilter, false, [&] {
+      virtual_ips_[id] = {.nic = nic, .settings = settings, .counters = {}};
+      rebuild_table(nic);
+    });
   });
   if (stuck) return *stuck;
   if (failure) return *failure;
   return id;
 }
 
-std::optional<SysError> Dataplane::remove_virtual_ip(Id virtual_ip) {
+std::optional<SysError> Dataplane::remove_virtual_ip(Id virtual_ip, const Prefilter& prefilter) {
   return on_worker([&] {
     const auto found = virtual_ips_.find(virtual_ip);
     if (found == virtual_ips_.end()) return;
-    const Id nic = found->second.nic;
-    const auto& capture = nics_[nic].capture;
+    const Id id = found->second.nic;
+    Nic& nic = nics_[id];
     // It fails when the device is gone, and then there is nothing to leave.
-    if (capture) (void)capture->leave(found->second.settings.cluster_mac);
-    virtual_ips_.erase(found);
-    rebuild_table(nic);
+    if (nic.capture) (void)nic.capture->leave(found->second.settings.cluster_mac);
+    change(nic, id, prefilter, true, [&] {
+      virtual_ips_.erase(found);
+      rebuild_table(id);
+    });
   });
 }
 
-std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_mask) {
+std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_mask,
+                                             const Prefilter& prefilter) {
   std::optional<SysError> result;
   const auto stuck = on_worker([&] {
     const auto found = virtual_ips_.find(virtual_ip);
@@ -286,10 +359,26 @@ std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_
       result = unknown_id();
       return;
     }
-    const std::uint16_t gained = local_mask & ~found->second.settings.local_mask;
-    if (gained != 0) settle(nics_[found->second.nic]);
-    found->second.settings.local_mask = local_mask;
-    rebuild_table(found->second.nic);
+    VirtualIpState& state = found->second;
+    const bool gains = (local_mask & ~state.settings.local_mask) != 0;
+    change(nics_[state.nic], state.nic, prefilter, !gains, [&] {
+      state.settings.local_mask = local_mask;
+      rebuild_table(state.nic);
+    });
+  });
+  return stuck ? stuck : result;
+}
+
+std::optional<SysError> Dataplane::set_prefilter(Id nic, const Prefilter& prefilter,
+                                                 bool drops_more) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      result = unknown_id();
+      return;
+    }
+    change(found->second, nic, prefilter, drops_more, [] {});
   });
   return stuck ? stuck : result;
 }

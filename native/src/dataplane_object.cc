@@ -1,7 +1,9 @@
 #include "dataplane_object.h"
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
+#include <optional>
 
 #include "dataplane.h"
 #include "napi_util.h"
@@ -25,6 +27,30 @@ Napi::Array to_array(Napi::Env env, const std::array<Tally, kSize>& tallies) {
   return array;
 }
 
+// { program: Uint8Array of sock_filter, notOursWeight, foreignWeights: Uint32Array of pairs }
+std::optional<Prefilter> to_prefilter(const Napi::Value& value) {
+  if (!value.IsObject()) return std::nullopt;
+  const auto object = value.As<Napi::Object>();
+  const Napi::Value program = object.Get("program");
+  const Napi::Value weights = object.Get("foreignWeights");
+  if (!program.IsTypedArray() || !weights.IsTypedArray() ||
+      weights.As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+    return std::nullopt;
+  }
+  const auto octets = program.As<Napi::Uint8Array>();
+  const auto pairs = weights.As<Napi::Uint32Array>();
+  Prefilter prefilter;
+  prefilter.program.resize(octets.ByteLength() / sizeof(sock_filter));
+  std::memcpy(prefilter.program.data(), octets.Data(),
+              prefilter.program.size() * sizeof(sock_filter));
+  prefilter.not_ours_weight = std::max(to_u32(object.Get("notOursWeight")), 1u);
+  for (std::size_t i = 0; i + 1 < pairs.ElementLength(); i += 2) {
+    prefilter.foreign_weights.push_back(
+        {.address_host = pairs[i], .frames = std::max(pairs[i + 1], 1u)});
+  }
+  return prefilter;
+}
+
 class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
  public:
   static Napi::Function define(Napi::Env env) {
@@ -40,6 +66,7 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
             InstanceMethod<&DataplaneObject::add_virtual_ip>("addVirtualIp"),
             InstanceMethod<&DataplaneObject::remove_virtual_ip>("removeVirtualIp"),
             InstanceMethod<&DataplaneObject::set_local>("setLocal"),
+            InstanceMethod<&DataplaneObject::set_prefilter>("setPrefilter"),
             InstanceMethod<&DataplaneObject::nic_counters>("nicCounters"),
             InstanceMethod<&DataplaneObject::virtual_ip_counters>("virtualIpCounters"),
         });
@@ -59,6 +86,13 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
   Dataplane* open_or_throw(const Napi::CallbackInfo& info) {
     if (!dataplane_) throw_sys_error(info.Env(), {.call = "dataplane", .error = EBADF});
     return dataplane_.get();
+  }
+
+  static std::optional<Prefilter> prefilter_or_throw(const Napi::CallbackInfo& info,
+                                                     std::size_t argument) {
+    std::optional<Prefilter> prefilter = to_prefilter(info[argument]);
+    if (!prefilter) throw_sys_error(info.Env(), {.call = "prefilter", .error = EINVAL});
+    return prefilter;
   }
 
   static Napi::Value finish(const Napi::CallbackInfo& info, const std::optional<SysError>& error) {
@@ -120,25 +154,40 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
       throw_sys_error(info.Env(), {.call = "addVirtualIp", .error = EINVAL});
       return info.Env().Undefined();
     }
-    const Napi::Object object = info[1].As<Napi::Object>();
+    const auto object = info[1].As<Napi::Object>();
     const auto octets = cluster_mac_value.As<Napi::Uint8Array>();
     std::copy_n(octets.Data(), settings.cluster_mac.size(), settings.cluster_mac.begin());
     settings.address_host = to_u32(object.Get("addressHost"));
     settings.hash = to_hash_settings(object);
     settings.local_mask = to_mask(object.Get("localMask"));
-    return finish(info, dataplane->add_virtual_ip(to_u32(info[0]), settings));
+    const auto prefilter = prefilter_or_throw(info, 2);
+    if (!prefilter) return info.Env().Undefined();
+    return finish(info, dataplane->add_virtual_ip(to_u32(info[0]), settings, *prefilter));
   }
 
   Napi::Value remove_virtual_ip(const Napi::CallbackInfo& info) {
     Dataplane* dataplane = open_or_throw(info);
     if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->remove_virtual_ip(to_u32(info[0])));
+    const auto prefilter = prefilter_or_throw(info, 1);
+    if (!prefilter) return info.Env().Undefined();
+    return finish(info, dataplane->remove_virtual_ip(to_u32(info[0]), *prefilter));
   }
 
   Napi::Value set_local(const Napi::CallbackInfo& info) {
     Dataplane* dataplane = open_or_throw(info);
     if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->set_local(to_u32(info[0]), to_mask(info[1])));
+    const auto prefilter = prefilter_or_throw(info, 2);
+    if (!prefilter) return info.Env().Undefined();
+    return finish(info, dataplane->set_local(to_u32(info[0]), to_mask(info[1]), *prefilter));
+  }
+
+  Napi::Value set_prefilter(const Napi::CallbackInfo& info) {
+    Dataplane* dataplane = open_or_throw(info);
+    if (dataplane == nullptr) return info.Env().Undefined();
+    const auto prefilter = prefilter_or_throw(info, 1);
+    if (!prefilter) return info.Env().Undefined();
+    const bool drops_more = info[2].ToBoolean();
+    return finish(info, dataplane->set_prefilter(to_u32(info[0]), *prefilter, drops_more));
   }
 
   Napi::Value nic_counters(const Napi::CallbackInfo& info) {
@@ -153,12 +202,14 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
     const auto& counters = std::get<NicCounters>(result);
     Napi::Object object = Napi::Object::New(env);
     object.Set("received", to_object(env, counters.received));
+    object.Set("receivedVariance", counters.received_variance.frames);
     object.Set("byReason", to_array(env, counters.by_reason));
     object.Set("captureTruncated", to_object(env, counters.capture_truncated));
     object.Set("deliveryFailed", to_object(env, counters.delivery_failed));
     object.Set("kernelDropped", static_cast<double>(counters.kernel_dropped));
     object.Set("captureErrors", static_cast<double>(counters.capture_errors));
     object.Set("lastDeliveryErrno", counters.last_delivery_errno);
+    object.Set("prefilterErrno", counters.prefilter_errno);
     return object;
   }
 
@@ -175,6 +226,7 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
     Napi::Object object = Napi::Object::New(env);
     object.Set("local", to_array(env, counters.local));
     object.Set("foreign", to_array(env, counters.foreign));
+    object.Set("foreignVariance", counters.foreign_variance.frames);
     object.Set("withoutBucket", to_object(env, counters.without_bucket));
     return object;
   }

@@ -11,7 +11,9 @@ namespace {
 class JudgeObject : public Napi::ObjectWrap<JudgeObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "Judge", {InstanceMethod<&JudgeObject::judge_frame>("judge")});
+    return DefineClass(env, "Judge",
+                       {InstanceMethod<&JudgeObject::judge_frame>("judge"),
+                        InstanceMethod<&JudgeObject::judge_all>("judgeAll")});
   }
 
   explicit JudgeObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -41,8 +43,42 @@ class JudgeObject : public Napi::ObjectWrap<JudgeObject> {
     const auto frame = info[0].As<Napi::Uint8Array>();
     const Judgement judgement = judge({frame.Data(), frame.ByteLength()},
                                       static_cast<PacketType>(to_u32(info[1]) & 3u), table_);
-    const auto reason = static_cast<std::uint32_t>(judgement.reason);
-    return Napi::Number::New(info.Env(), reason | (std::uint32_t{judgement.bucket} << 8));
+    return Napi::Number::New(info.Env(), to_number(judgement));
+  }
+
+  // judgeAll(frames, ends, packetType, results): frames one behind the other, as many as results
+  Napi::Value judge_all(const Napi::CallbackInfo& info) {
+    const auto is = [&](std::size_t argument, napi_typedarray_type type) {
+      return info[argument].IsTypedArray() &&
+             info[argument].As<Napi::TypedArray>().TypedArrayType() == type;
+    };
+    bool is_valid = is(0, napi_uint8_array) && is(1, napi_uint32_array) && is(3, napi_uint32_array);
+    if (is_valid) {
+      const auto octets = info[0].As<Napi::Uint8Array>();
+      const auto ends = info[1].As<Napi::Uint32Array>();
+      auto results = info[3].As<Napi::Uint32Array>();
+      is_valid = judge_frames(
+          {octets.Data(), octets.ByteLength()}, {ends.Data(), ends.ElementLength()},
+          static_cast<PacketType>(to_u32(info[2]) & 3u), {results.Data(), results.ElementLength()});
+    }
+    if (!is_valid) throw_sys_error(info.Env(), {.call = "judgeAll", .error = EINVAL});
+    return info.Env().Undefined();
+  }
+
+  bool judge_frames(std::span<const std::uint8_t> octets, std::span<const std::uint32_t> ends,
+                    PacketType type, std::span<std::uint32_t> results) const {
+    if (ends.size() != results.size()) return false;
+    std::size_t start = 0;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      if (ends[i] < start || ends[i] > octets.size()) return false;
+      results[i] = to_number(judge(octets.subspan(start, ends[i] - start), type, table_));
+      start = ends[i];
+    }
+    return true;
+  }
+
+  static std::uint32_t to_number(const Judgement& judgement) noexcept {
+    return static_cast<std::uint32_t>(judgement.reason) | (std::uint32_t{judgement.bucket} << 8);
   }
 
   VirtualIpTable table_;

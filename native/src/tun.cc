@@ -11,6 +11,26 @@
 
 namespace clusterip {
 
+std::span<const std::uint8_t> to_tun_message(std::span<std::uint8_t> frame,
+                                             const Judgement& judgement) noexcept {
+  VnetHeader header{};
+  std::memcpy(&header, frame.data() - sizeof header, sizeof header);
+  // The offsets count from the Ethernet header, which a TUN does not have.
+  const auto shift = static_cast<std::uint16_t>(judgement.ip_offset);
+  if ((header.flags & kVnetNeedsChecksum) != 0) {
+    header.csum_start = static_cast<std::uint16_t>(header.csum_start - shift);
+  }
+  if (header.gso_type != kVnetGsoNone) {
+    header.hdr_len = static_cast<std::uint16_t>(header.hdr_len - shift);
+  }
+  // The Ethernet header (14 octets at least) is not needed any more: its end takes the
+  // virtio_net_hdr (10 octets), so that header and packet are one piece for one write.
+  const std::span<std::uint8_t> message =
+      frame.subspan(judgement.ip_offset - sizeof header, sizeof header + judgement.ip_length);
+  std::memcpy(message.data(), &header, sizeof header);
+  return message;
+}
+
 Result<Tun> Tun::open(const std::string& name) noexcept {
   Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
   if (!fd) return last_error("open(/dev/net/tun)");
@@ -26,22 +46,8 @@ Result<Tun> Tun::open(const std::string& name) noexcept {
 }
 
 bool Tun::deliver(std::span<std::uint8_t> frame, const Judgement& judgement) const noexcept {
-  VnetHeader header;
-  std::memcpy(&header, frame.data() - sizeof header, sizeof header);
-  // The offsets count from the Ethernet header, which a TUN does not have.
-  const auto shift = static_cast<std::uint16_t>(judgement.ip_offset);
-  if ((header.flags & kVnetNeedsChecksum) != 0) {
-    header.csum_start = static_cast<std::uint16_t>(header.csum_start - shift);
-  }
-  if (header.gso_type != kVnetGsoNone) {
-    header.hdr_len = static_cast<std::uint16_t>(header.hdr_len - shift);
-  }
-  // The Ethernet header (14 octets at least) is not needed any more: its end takes the
-  // virtio_net_hdr (10 octets), so that header and packet are one piece for one write.
-  std::uint8_t* start = frame.data() + judgement.ip_offset - sizeof header;
-  std::memcpy(start, &header, sizeof header);
-  const std::size_t length = sizeof header + judgement.ip_length;
-  return ::write(fd_.get(), start, length) == static_cast<ssize_t>(length);
+  const std::span<const std::uint8_t> message = to_tun_message(frame, judgement);
+  return ::write(fd_.get(), message.data(), message.size()) == static_cast<ssize_t>(message.size());
 }
 
 }  // namespace clusterip

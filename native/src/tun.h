@@ -11,13 +11,18 @@
 
 namespace clusterip {
 
+// Makes the message for a TUN of an accepted frame: virtio_net_hdr and IPv4 packet in one piece.
+// `frame` starts at the Ethernet header and has the capture's virtio_net_hdr before it; both are
+// rewritten in place. Returns what is to be written, a part of them.
+[[nodiscard]] std::span<const std::uint8_t> to_tun_message(std::span<std::uint8_t> frame,
+                                                           const Judgement& judgement) noexcept;
+
 class Tun {
  public:
   // Creates the device; it exists as long as this object. Addresses and state are the caller's.
   static Result<Tun> open(const std::string& name) noexcept;
 
-  // Hands the judged IPv4 packet to the stack as local input. `frame` starts at the Ethernet
-  // header and has the capture's virtio_net_hdr before it, which is rewritten in place.
+  // Hands the packet of an accepted frame to the stack as local input; see to_tun_message().
   // Returns false with errno set when the kernel did not take it.
   [[nodiscard]] bool deliver(std::span<std::uint8_t> frame,
                              const Judgement& judgement) const noexcept;

@@ -74,6 +74,7 @@ void judge_icmp_error(Judgement& judgement, Bytes inner) noexcept {
     judgement.reason = Reason::kIcmpInnerFragment;
     return;
   }
+  judgement.by_inner_flow = true;
   const std::uint8_t protocol = inner[9];
   const std::uint32_t client_host = read_be32(inner, 16);
   const std::optional<unsigned> offset = ports_offset(protocol);
@@ -129,6 +130,7 @@ void VirtualIpTable::assign(std::span<const VirtualIp> virtual_ips) {
   const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));
   slots_.assign(size, Slot{});
   mask_ = size - 1;
+  shift_ = 32 - static_cast<unsigned>(std::countr_zero(size));
   for (const VirtualIp& virtual_ip : virtual_ips) {
     std::size_t slot = slot_of(virtual_ip.address_host);
     while (slots_[slot].used) slot = (slot + 1) & mask_;

@@ -108,11 +108,13 @@ class VirtualIpTable {
   };
 
   [[nodiscard]] std::size_t slot_of(std::uint32_t address_host) const noexcept {
-    return (address_host * 2654435761u) & mask_;  // Knuth's multiplicative hash
+    // Knuth's multiplicative hash: the high bits of the product depend on all of the address.
+    return (address_host * 2654435761u) >> shift_;
   }
 
   std::vector<Slot> slots_;
   std::size_t mask_ = 0;
+  unsigned shift_ = 0;  // 32 - log2(slots)
 };
 
 struct Judgement {
@@ -121,6 +123,7 @@ struct Judgement {
   const VirtualIp* virtual_ip = nullptr;  // set once the destination address was found
   std::uint32_t ip_offset = 0;            // of the IPv4 header, set for accept
   std::uint32_t ip_length = 0;            // the IPv4 total length, set for accept
+  bool by_inner_flow = false;             // the bucket is that of the packet in an ICMP error
 };
 
 // Judges one Ethernet frame. Reads nothing outside `frame` and never fails.

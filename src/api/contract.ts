@@ -17,10 +17,21 @@ export interface NodeChangeBody {
   readonly change: string;
 }
 
+export interface AnnounceBody {
+  /** how often, 1 to 100; default 5 */
+  readonly count?: number;
+  /** between two of them, 1 to 10000; default 200 */
+  readonly "interval-ms"?: number;
+  /** whether the answer comes after the last one; default false */
+  readonly wait?: boolean;
+}
+
 export const paths = {
   status: `${API_PREFIX}/status`,
   virtualIps: `${API_PREFIX}/virtual-ips`,
   virtualIp: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}`,
   nodes: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/nodes`,
+  node: (vip: string, node: number): string => `${API_PREFIX}/virtual-ips/${vip}/nodes/${node}`,
+  announce: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/announce`,
   reload: `${API_PREFIX}/reload`,
 };

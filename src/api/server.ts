@@ -1,23 +1,26 @@
 /** HTTP + JSON on a UNIX socket: requests in, transactions of the daemon out. */
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { connect } from "node:net";
-import { dirname } from "node:path";
+import { connect, createServer as createNetServer, type Server as NetServer } from "node:net";
+import { dirname, resolve as resolvePath } from "node:path";
 import { z } from "zod";
 import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
 import { parseIpv4 } from "../core/ipv4.ts";
 import type { Daemon } from "../daemon/daemon.ts";
 import type { Log } from "../daemon/log.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
+import { agentRoutes } from "./agent-routes.ts";
 import type { ErrorBody } from "./contract.ts";
+import { type Answer, ok, type Route, VIP } from "./route.ts";
 
 /** No request of ours is near it. */
 const MAX_BODY_BYTES = 65_536;
 /** A client that stops in the middle of a request is let go. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** Where a code says nothing else, a refusal is 400 and a failure of the host 500. */
-const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
+/** The status of an answer with an error; 400 for a code that is not here. `docs/api.md` lists them. */
+export const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
   CLUSTERIP_NOT_FOUND: 404,
   CLUSTERIP_EXISTS: 409,
   CLUSTERIP_NODE_ALREADY_LOCAL: 409,
@@ -26,33 +29,17 @@ const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
   CLUSTERIP_HOST: 500,
   CLUSTERIP_ENGINE: 500,
   CLUSTERIP_INTERNAL: 500,
+  CLUSTERIP_STATE: 500,
+  CLUSTERIP_BROKEN: 500,
   CLUSTERIP_STARTING: 503,
   CLUSTERIP_STOPPING: 503,
 };
 
 const nodeChangeSchema = z.strictObject({ change: z.string() });
 
-interface Answer {
-  readonly status: number;
-  readonly body: unknown;
-}
-
-interface Call {
-  readonly vip: string;
-  readonly body: () => Promise<unknown>;
-}
-
-interface Route {
-  readonly method: string;
-  readonly path: RegExp;
-  readonly handle: (call: Call) => Promise<Answer>;
-}
-
-const VIP = "/v1/virtual-ips/(?<vip>[^/]+)";
-
 function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[] {
-  const ok = (body: unknown): Answer => ({ status: 200, body });
   return [
+    ...agentRoutes(daemon),
     { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(daemon.status()) },
     { method: "GET", path: /^\/v1\/virtual-ips$/, handle: async () => ok(daemon.status().virtualIps) },
     {
@@ -106,7 +93,9 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
 async function readBody(request: IncomingMessage): Promise<unknown> {
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  // Kept open when we stop reading: the refusal has to reach the client.
+  const body: AsyncIterable<Buffer> = request.iterator({ destroyOnReturn: false });
+  for await (const chunk of body) {
     size += chunk.length;
     if (size > MAX_BODY_BYTES) {
       throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `The body is larger than ${MAX_BODY_BYTES} bytes.`);
@@ -145,8 +134,8 @@ async function answerRequest(
     const methods = onPath.map(({ method }) => method).join(", ");
     throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `${path} takes ${methods}, not ${request.method}.`);
   }
-  const vip = route.path.exec(path)?.groups?.["vip"] ?? "";
-  return route.handle({ vip, body: () => readBody(request) });
+  const { vip = "", node = "" } = route.path.exec(path)?.groups ?? {};
+  return route.handle({ vip, node, body: () => readBody(request) });
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {
@@ -170,14 +159,39 @@ function isAlive(socketPath: string): Promise<boolean> {
   });
 }
 
+/**
+ * Of two daemons that start at once and both find the same stale socket, one gets past this: an abstract
+ * socket (unix(7)) belongs to one process, and goes away with it.
+ */
+function lockPath(path: string): Promise<NetServer> {
+  const digest = createHash("sha256").update(resolvePath(path)).digest("hex").slice(0, 32);
+  return new Promise((resolve, reject) => {
+    const lock = createNetServer((socket) => socket.destroy());
+    lock.once("error", (error) =>
+      reject(
+        new ClusterIpError(
+          "CLUSTERIP_ALREADY_RUNNING",
+          `Another clusteripd has just taken ${path}: stop it first.`,
+          {
+            cause: error,
+          },
+        ),
+      ),
+    );
+    lock.listen(`\0clusteripd-${digest}`, () => resolve(lock.unref()));
+  });
+}
+
 /** The control socket: taken before anything on the host is touched, so that a second daemon is refused. */
 export class ControlSocket {
   readonly #path: string;
   readonly #server: Server;
+  readonly #lock: NetServer;
   #routes: readonly Route[] | undefined;
 
-  private constructor(path: string, log: Log) {
+  private constructor(path: string, log: Log, lock: NetServer) {
     this.#path = path;
+    this.#lock = lock;
     this.#server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       answerRequest(this.#routes, request)
         .catch((error: unknown) => toAnswer(error, log))
@@ -196,8 +210,13 @@ export class ControlSocket {
         `Another clusteripd answers on ${path}: stop it, or give this one another socket with --socket.`,
       );
     }
-    const control = new ControlSocket(path, log);
-    await control.#listen();
+    const control = new ControlSocket(path, log, await lockPath(path));
+    try {
+      await control.#listen();
+    } catch (error) {
+      control.#lock.close();
+      throw error;
+    }
     return control;
   }
 
@@ -214,7 +233,8 @@ export class ControlSocket {
           ),
         );
       try {
-        mkdirSync(dirname(this.#path), { recursive: true, mode: 0o755 });
+        // Not recursive: Node.js never comes back from that below /proc.
+        if (!existsSync(dirname(this.#path))) mkdirSync(dirname(this.#path), { mode: 0o755 });
         unlinkIfPresent(this.#path);
       } catch (error) {
         refuse(error);
@@ -245,7 +265,16 @@ export class ControlSocket {
       this.#server.closeAllConnections();
     });
     unlinkIfPresent(this.#path);
+    this.#lock.close();
   }
+}
+
+/** Removes the socket of a dead daemon; tells whether there was one. */
+export async function removeStaleSocket(path: string): Promise<boolean> {
+  const isSocket = lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true;
+  if (!isSocket || (await isAlive(path))) return false;
+  unlinkIfPresent(path);
+  return true;
 }
 
 /** Removes a socket that nobody listens on; never a file of another kind. */

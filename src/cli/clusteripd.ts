@@ -4,6 +4,8 @@ import { ControlSocket } from "../api/server.ts";
 import { ClusterIpError, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { createLog, type Log } from "../daemon/log.ts";
+import { ServiceManager } from "../daemon/sd-notify.ts";
+import { StateFile } from "../daemon/state-file.ts";
 import { packageVersion } from "../daemon/status.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { TUN_NAME } from "../host/tun.ts";
@@ -18,8 +20,9 @@ interface Options {
   readonly check?: boolean;
 }
 
-export async function main(argv: readonly string[]): Promise<void> {
-  const program = new Command("clusteripd")
+/** The command line of `clusteripd`: parser and help, and the source of its man page. */
+export function clusteripdProgram(): Command {
+  return new Command("clusteripd")
     .description("Serves virtual IP addresses that several hosts share by hash buckets.")
     .version(packageVersion())
     .requiredOption("--config <FILE>", "the configuration file (YAML)")
@@ -37,7 +40,10 @@ export async function main(argv: readonly string[]): Promise<void> {
       }
       await serve(config, options);
     });
-  await runProgram(program, argv);
+}
+
+export async function main(argv: readonly string[]): Promise<void> {
+  await runProgram(clusteripdProgram(), argv);
 }
 
 /** Runs until a signal ends it. */
@@ -46,21 +52,39 @@ async function serve(config: Config, options: Options): Promise<void> {
   endOnDefect(log);
   const signals = new SignalQueue();
   const addon = loadNative();
-  const control = await ControlSocket.take(socketPath(options.socket ?? config.socket), log);
-  const daemon = new Daemon(new UserspaceEngine(addon, TUN_NAME), log);
+  const socket = socketPath(options.socket ?? config.socket);
+  const manager = new ServiceManager(addon.sendDatagram, log);
+  // The socket before the state: whoever finds nobody on the socket may leave a release for us.
+  const control = await ControlSocket.take(socket, log);
+  const daemon = new Daemon({
+    engine: new UserspaceEngine(addon, TUN_NAME, config.foreignSampling),
+    state: new StateFile(socket, log),
+    sendFrame: addon.sendFrame,
+    log,
+  });
   try {
     await daemon.start(config.virtualIps);
   } catch (error) {
     await control.close();
     throw error;
   }
-  const reload = async (): Promise<void> => {
+  const servingText = (): string => `serving ${daemon.summary()}`;
+  const readAgain = async (): Promise<void> => {
     const next = readConfigFile(options.config);
     log.level = next.logLevel;
     if (next.socket !== config.socket) log.warn("the socket changes with the next start, not with a reload");
+    if (next.foreignSampling !== config.foreignSampling) {
+      log.warn("foreign-sampling changes with the next start, not with a reload");
+    }
     await daemon.reload(next.virtualIps);
   };
+  const reload = async (): Promise<void> => {
+    manager.reloading();
+    await readAgain().finally(() => manager.ready(servingText()));
+  };
   control.serve(daemon, reload);
+  manager.ready(servingText());
+  manager.startWatchdog(() => daemon.whyStuck(), servingText);
   for (;;) {
     const signal = await signals.next();
     if (signal !== "SIGHUP") break;
@@ -69,6 +93,7 @@ async function serve(config: Config, options: Options): Promise<void> {
       log.error({ code }, `reload refused, nothing changed: ${messageOf(error)}`);
     });
   }
+  manager.stopping();
   await stop(daemon, control, log);
 }
 

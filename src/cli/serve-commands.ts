@@ -18,7 +18,7 @@ export function addServeCommands(program: Command, socket: SocketOf): void {
   addDel(program, socket);
   addNodes(program, socket);
   addStatus(program, socket);
-  addCleanup(program);
+  addCleanup(program, socket);
 }
 
 function addAdd(program: Command, socket: SocketOf): void {
@@ -115,14 +115,17 @@ function addStatus(program: Command, socket: SocketOf): void {
     });
 }
 
-function addCleanup(program: Command): void {
+function addCleanup(program: Command, socket: SocketOf): void {
   program
     .command("cleanup")
-    .description("remove whatever a dead daemon left on this host")
-    .action(async () => {
+    .description("remove whatever a dead daemon left on this host, and forget which buckets it had")
+    .option("--keep-state", "do not forget the buckets: the next start of the daemon serves them again")
+    .action(async (options: { readonly keepState?: boolean }) => {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
-      const removed = await cleanup();
+      const { removeStaleSocket } = await import("../api/server.ts");
+      const removed = [...(await cleanup(options.keepState === true ? undefined : socket()))];
+      if (await removeStaleSocket(socket())) removed.push(`socket ${socket()}`);
       print(
         removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
       );

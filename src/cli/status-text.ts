@@ -51,11 +51,14 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
     formatBytes(bucket.foreign.bytes),
     total === 0 ? "-" : formatShare((frames[index] ?? 0) / total),
   ]);
-  const { withoutBucket } = virtualIp;
+  const { withoutBucket, foreignStandardError = 0 } = virtualIp;
   return [
     `${vip} on ${nic}: local nodes ${formatNodes(localNodes) || "none"} of ${totalNodes}`,
     `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac}, engine ${engine}, from ${origin}`,
     ...textTable(bucketColumns, rows),
+    ...(foreignStandardError === 0
+      ? []
+      : [`  foreign frames are estimated from samples: give or take ${formatCount(foreignStandardError)}`]),
     ...(withoutBucket.frames === 0
       ? []
       : [
@@ -72,9 +75,33 @@ function renderNic(nic: NicStatus): string {
   return [
     `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}: ${nic.received.frames} frames received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
     ...(reasons.length === 0 ? [] : [`  ${reasons.join(", ")}`]),
+    ...prefilterLines(nic),
     ...(nic.kernelDropped === 0
       ? []
       : [`  lost before the engine (its buffer was full): ${nic.kernelDropped} frames`]),
     ...(nic.lastDeliveryError === undefined ? [] : [`  last failed delivery: ${nic.lastDeliveryError}`]),
   ].join("\n");
+}
+
+function prefilterLines({ prefilter, receivedStandardError = 0 }: NicStatus): readonly string[] {
+  const lines: string[] = [];
+  if (prefilter?.state === "attached") {
+    lines.push(
+      `  the kernel drops what is foreign or not ours; of that, 1 frame in ${prefilter.sampling} is looked at and counted for all`,
+    );
+    if (prefilter.passedUp.length > 0) {
+      lines.push(
+        `  too many settings for the kernel's filter: ${countOf(prefilter.passedUp.length, "virtual IP")} without`,
+      );
+    }
+  }
+  if (prefilter?.state === "refused") {
+    lines.push(`  the kernel refuses the filter that would drop foreign frames early: ${prefilter.error}`);
+  }
+  if (receivedStandardError > 0) {
+    lines.push(
+      `  what is foreign or not ours is estimated: give or take ${formatCount(receivedStandardError)} frames`,
+    );
+  }
+  return lines;
 }

@@ -33,6 +33,8 @@ export const errorCatalogue = {
   CLUSTERIP_ADDON_MISSING: "The native addon is not built or cannot be loaded.",
   CLUSTERIP_HOST: "A command that sets up the host failed.",
   CLUSTERIP_ENGINE: "The packet engine failed.",
+  CLUSTERIP_STATE: "What is served cannot be saved for the next start of the daemon.",
+  CLUSTERIP_BROKEN: "A bucket is this node's, but frames to it are not answered.",
   CLUSTERIP_ALREADY_RUNNING: "Another clusteripd runs on this host (network namespace) or on this socket.",
   CLUSTERIP_SOCKET: "The control socket cannot be used.",
   CLUSTERIP_UNREACHABLE: "No daemon answers on the control socket.",

@@ -5,12 +5,15 @@ import { listLinks, removeAddresses } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
+import { forgetState } from "./state-file.ts";
 
 /**
+ * @param socket of the dead daemon: what the next one would serve again is beside it and is
+ * forgotten; undefined keeps it
  * @returns one line for each thing removed
  * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives: its device exists only with it
  */
-export async function cleanup(): Promise<readonly string[]> {
+export async function cleanup(socket: string | undefined): Promise<readonly string[]> {
   await checkRequirements();
   const links = await listLinks();
   if (links.some(({ name }) => name === TUN_NAME)) {
@@ -30,5 +33,6 @@ export async function cleanup(): Promise<readonly string[]> {
   return [
     ...addresses.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
+    ...(socket === undefined ? [] : forgetState(socket)).map((file) => `saved state ${file}`),
   ];
 }

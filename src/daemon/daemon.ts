@@ -3,16 +3,21 @@
  * and so is every repair; what is served changes in `Serving` alone.
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { changeNodes, type NodeSet, parseNodeChange } from "../core/node-set.ts";
+import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type HostEvent, HostEvents } from "../host/events.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { configureTun } from "../host/tun.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
+import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
+import { requireSame } from "./require-same.ts";
 import { differsOnlyInNodes, type Origin, resolveVirtualIp, type ServedVirtualIp } from "./resolve.ts";
-import { Serving } from "./serving.ts";
+import { restore } from "./restore.ts";
+import { type ServedMap, Serving } from "./serving.ts";
+import type { StateFile } from "./state-file.ts";
 import { type DaemonStatus, daemonStatus, type VirtualIpStatus, virtualIpStatus } from "./status.ts";
 
 /** Events come in bursts: one look is enough for those of this time. */
@@ -22,10 +27,22 @@ const POLL_MS = 10_000;
 /** While something is wrong, look more often: not every remedy makes an event. */
 const POLL_PROBLEM_MS = 1000;
 
+/** After the ARP table had to be put back: neighbours may have heard the NIC's own MAC meanwhile. */
+const CORRECTION: Announcement = { count: 3, intervalMs: 200 };
+
+export interface DaemonParts {
+  readonly engine: Engine;
+  readonly state: StateFile;
+  readonly sendFrame: SendFrame;
+  readonly log: Log;
+}
+
 export class Daemon {
   readonly #engine: Engine;
   readonly #log: Log;
+  readonly #state: StateFile;
   readonly #serving: Serving;
+  readonly #announcer: Announcer;
   readonly #mutex = new Mutex();
   readonly #events: HostEvents;
   readonly #startedAt = Date.now();
@@ -34,26 +51,29 @@ export class Daemon {
   #pollTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  constructor(engine: Engine, log: Log) {
+  constructor({ engine, state, sendFrame, log }: DaemonParts) {
     this.#engine = engine;
     this.#log = log;
+    this.#state = state;
+    this.#announcer = new Announcer(sendFrame, log);
     this.#serving = new Serving(engine, log);
     this.#events = new HostEvents((event) => this.#onHostEvent(event));
   }
 
   /**
    * Checks the host, becomes its only daemon, takes over from a dead one and serves the
-   * configuration. When it throws, everything it did is undone.
+   * configuration and what was saved. When it throws, everything it did is undone.
    */
   async start(configured: readonly VirtualIpSettings[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
       this.#engine.open();
       try {
-        const next = await this.#resolveAll(configured, "config");
+        const next = await this.#restoreAll(await this.#resolveAll(configured, "config"));
         if (this.#engine.device !== undefined) await configureTun(this.#engine.device);
         await this.#serving.sweep(next);
         await this.#serving.change(next);
+        this.#saveAtStart();
       } catch (error) {
         this.#engine.close();
         throw error;
@@ -61,15 +81,16 @@ export class Daemon {
     });
     this.#events.start();
     this.#schedulePoll();
-    this.#log.info({ virtualIps: configured.map(({ vip }) => vip) }, "serving");
+    this.#log.info({ virtualIps: this.#vips() }, "serving");
   }
 
-  /** Removes everything that was set up; the daemon is of no use afterwards. */
+  /** Removes everything that was set up but the saved state; the daemon is of no use afterwards. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     this.#events.stop();
     clearTimeout(this.#repairTimer);
     clearTimeout(this.#pollTimer);
+    this.#announcer.stop();
     await this.#mutex.run(async () => {
       try {
         await this.#serving.change(new Map());
@@ -94,7 +115,7 @@ export class Daemon {
         await this.#serving.lookAtLinks(),
         this.#engine.device,
       );
-      await this.#serving.change(new Map(this.#serving.current).set(settings.addressHost, added));
+      await this.#commit(new Map(this.#serving.current).set(settings.addressHost, added));
       this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
       return this.#statusOf(added);
     });
@@ -105,7 +126,7 @@ export class Daemon {
       const { settings } = this.#served(addressHost);
       const next = new Map(this.#serving.current);
       next.delete(addressHost);
-      await this.#serving.change(next);
+      await this.#commit(next);
       this.#log.info({ vip: settings.vip }, "removed");
     });
   }
@@ -115,9 +136,90 @@ export class Daemon {
     return this.#transaction(async () => {
       const { settings, localNodes } = this.#served(addressHost);
       const next = changeNodes(localNodes, parseNodeChange(change), settings.totalNodes);
-      this.#serving.setLocal(addressHost, next);
+      this.#setLocal(addressHost, next);
       this.#log.info({ vip: settings.vip, change, localNodes: next }, "buckets moved");
       return next;
+    });
+  }
+
+  /**
+   * Makes a bucket this node's, and serves its virtual IP if need be. Asked again it changes nothing,
+   * so that a resource agent need not know what came before; other settings are refused.
+   *
+   * @param create false: only if the virtual IP is served already
+   */
+  takeNode(settings: VirtualIpSettings, node: number, create = true): Promise<NodeSet> {
+    return this.#transaction(async () => {
+      const { addressHost, vip } = settings;
+      const served = this.#serving.current.get(addressHost);
+      if (served === undefined) {
+        if (!create) this.#served(addressHost); // refuses
+        const links = await this.#serving.lookAtLinks();
+        const added = resolveVirtualIp(settings, "request", links, this.#engine.device);
+        await this.#commit(new Map(this.#serving.current).set(addressHost, added));
+        this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
+        return added.localNodes;
+      }
+      requireSame(served, settings);
+      if (served.localNodes.includes(node)) return served.localNodes;
+      const next = toNodeSet([...served.localNodes, node]);
+      this.#setLocal(addressHost, next);
+      this.#log.info({ vip, node, localNodes: next }, "bucket taken");
+      return next;
+    });
+  }
+
+  /**
+   * Gives a bucket up; with the last one goes a virtual IP that came by request. It resolves as soon
+   * as the bucket is not answered here any more, because its next owner waits for that; what remains
+   * is removed behind it.
+   */
+  releaseNode(addressHost: number, node: number): Promise<NodeSet> {
+    return this.#transaction(async () => {
+      const served = this.#serving.current.get(addressHost);
+      if (served === undefined) return [];
+      if (!served.localNodes.includes(node)) return served.localNodes;
+      const localNodes = served.localNodes.filter((other) => other !== node);
+      this.#setLocal(addressHost, localNodes);
+      this.#log.info({ vip: served.settings.vip, node, localNodes }, "bucket released");
+      if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
+      return localNodes;
+    });
+  }
+
+  #removeEmpty(addressHost: number): void {
+    this.#background(async () => {
+      // A bucket may have come back in the meantime.
+      if (this.#serving.current.get(addressHost)?.localNodes.length !== 0) return;
+      const next = new Map(this.#serving.current);
+      next.delete(addressHost);
+      await this.#commit(next);
+    });
+  }
+
+  /** Returns when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's, CLUSTERIP_BROKEN. */
+  checkNode(addressHost: number, node: number): void {
+    const served = this.#served(addressHost);
+    if (!served.localNodes.includes(node)) {
+      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
+    }
+    const why = whyBroken(this.#serving, this.#engine, served);
+    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
+  }
+
+  /** Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. */
+  whyStuck(): string | undefined {
+    const bound = [...this.#serving.current.values()].map(({ settings }) => settings.nic);
+    return whyStuck(this.#engine, new Set(bound));
+  }
+
+  /** Resolves when all are sent; the first is sent at once. */
+  async announce(addressHost: number, announcement: Announcement): Promise<void> {
+    this.#served(addressHost);
+    return this.#announcer.announce(addressHost, announcement, () => {
+      const virtualIp = this.#serving.current.get(addressHost);
+      const link = virtualIp === undefined ? undefined : this.#serving.linkOf(virtualIp.settings.nic);
+      return virtualIp === undefined || link === undefined ? undefined : { virtualIp, link };
     });
   }
 
@@ -139,9 +241,14 @@ export class Daemon {
           next.set(addressHost, wanted);
         }
       }
-      await this.#serving.change(next);
-      this.#log.info({ virtualIps: [...next.values()].map(({ settings }) => settings.vip) }, "reloaded");
+      await this.#commit(next);
+      this.#log.info({ virtualIps: this.#vips() }, "reloaded");
     });
+  }
+
+  /** The interface of a virtual IP that is served. */
+  nicOf(addressHost: number): string | undefined {
+    return this.#serving.current.get(addressHost)?.settings.nic;
   }
 
   nodes(addressHost: number): NodeSet {
@@ -173,6 +280,76 @@ export class Daemon {
     return found;
   }
 
+  /** One line for the service manager. */
+  summary(): string {
+    const parts = [...this.#serving.current.values()].map(
+      ({ settings, localNodes }) => `${settings.vip} (${formatNodes(localNodes) || "no bucket"})`,
+    );
+    return parts.length === 0 ? "no virtual IP" : parts.join(", ");
+  }
+
+  #vips(): readonly string[] {
+    return [...this.#serving.current.values()].map(({ settings }) => settings.vip);
+  }
+
+  /** Saves what is to be served, then serves it; refused as a whole when either fails. */
+  async #commit(next: ServedMap): Promise<void> {
+    const previous = this.#serving.current;
+    this.#state.save(next.values());
+    try {
+      await this.#serving.change(next);
+    } catch (error) {
+      this.#saveAgain(previous);
+      throw error;
+    }
+  }
+
+  /** The same for a move of buckets, which starts no process. */
+  #setLocal(addressHost: number, localNodes: NodeSet): void {
+    const previous = this.#serving.current;
+    const virtualIp = this.#served(addressHost);
+    this.#state.save(new Map(previous).set(addressHost, { ...virtualIp, localNodes }).values());
+    try {
+      this.#serving.setLocal(addressHost, localNodes);
+    } catch (error) {
+      this.#saveAgain(previous);
+      throw error;
+    }
+  }
+
+  #saveAgain(previous: ServedMap): void {
+    try {
+      this.#state.save(previous.values());
+    } catch (error) {
+      this.#log.error({ error: messageOf(error) }, "the saved state is not what is served");
+    }
+  }
+
+  /** What is served is right; a state that cannot be written must not keep it from being served. */
+  #saveAtStart(): void {
+    try {
+      this.#state.save(this.#serving.current.values());
+      this.#state.forgetReleases();
+    } catch (error) {
+      this.#log.error({ error: messageOf(error) }, "the state is not saved");
+    }
+  }
+
+  async #restoreAll(configured: Map<number, ServedVirtualIp>): Promise<Map<number, ServedVirtualIp>> {
+    const saved = this.#state.read();
+    if (saved.length === 0) return configured;
+    const links = await this.#serving.lookAtLinks();
+    return restore(
+      configured,
+      saved,
+      ({ settings, origin, asked }) => ({
+        ...resolveVirtualIp({ ...settings, localNodes: asked }, origin, links, this.#engine.device),
+        localNodes: settings.localNodes,
+      }),
+      this.#log,
+    );
+  }
+
   async #resolveAll(
     configured: readonly VirtualIpSettings[],
     origin: Origin,
@@ -201,20 +378,28 @@ export class Daemon {
       this.#tablesPending = true;
       this.#background(async () => {
         this.#tablesPending = false;
-        await this.#serving.repairTables();
+        await this.#repair(() => this.#serving.repairTables());
       });
       return;
     }
     this.#repairTimer ??= setTimeout(() => {
       this.#repairTimer = undefined;
-      this.#background(() => this.#serving.repair());
+      this.#background(() => this.#repair(() => this.#serving.repair()));
     }, SETTLE_MS);
+  }
+
+  /** A repair, and a word to the neighbours when it put the ARP table back. */
+  async #repair(act: () => Promise<void>): Promise<void> {
+    const before = this.#serving.repairs.nft.count;
+    await act();
+    if (this.#serving.repairs.nft.count === before) return;
+    for (const addressHost of this.#serving.current.keys()) void this.announce(addressHost, CORRECTION);
   }
 
   #schedulePoll(): void {
     const delay = this.#serving.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS;
     this.#pollTimer = setTimeout(() => {
-      this.#background(() => this.#serving.repair()).finally(() => {
+      this.#background(() => this.#repair(() => this.#serving.repair())).finally(() => {
         if (!this.#isStopping) this.#schedulePoll();
       });
     }, delay);

@@ -169,7 +169,10 @@ export class Serving {
       throw error;
     }
     this.#current = next;
-    await this.lookAtLinks();
+    // The change is in force: when this look fails, it must not be refused, and a repair looks again.
+    await this.lookAtLinks().catch((error: unknown) =>
+      this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
+    );
     this.#problems = this.#findProblems();
   }
 

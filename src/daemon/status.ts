@@ -22,6 +22,8 @@ export interface VirtualIpStatus {
   /** who asked for it: the configuration file or a request */
   readonly origin: Origin;
   readonly buckets: readonly BucketStatus[];
+  /** of the number of foreign frames: 0 while every one has been counted */
+  readonly foreignStandardError: number;
   /** accepted without a bucket: later fragments and the like */
   readonly withoutBucket: Tally;
 }
@@ -72,6 +74,7 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engine: Engine): Vir
     engine: engine.name,
     origin,
     buckets: counters.buckets.map((bucket) => ({ ...bucket, isLocal: localNodes.includes(bucket.bucket) })),
+    foreignStandardError: counters.foreignStandardError ?? 0,
     withoutBucket: counters.withoutBucket,
   };
 }

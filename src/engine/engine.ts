@@ -29,9 +29,16 @@ export interface Tally {
   readonly bytes: number;
 }
 
-/** received = accept + foreign + not-ours + malformed + drop, at any moment. */
+/**
+ * received = accept + foreign + not-ours + malformed + drop, at any moment. What is foreign or not
+ * ours, and so their part of `received`, is an estimate while a prefilter samples it.
+ */
 export interface NicCounters {
   readonly received: Tally;
+  /** of the number of frames received: 0 (or absent) means that all counters are exact */
+  readonly receivedStandardError?: number;
+  /** the filter in the kernel before the engine, where the engine has one */
+  readonly prefilter?: PrefilterStatus;
   readonly byVerdict: Readonly<Record<Verdict, Tally>>;
   readonly byReason: Readonly<Record<Reason, Tally>>;
   /** part of `drop`: frames that the engine itself could not judge or deliver */
@@ -41,6 +48,18 @@ export interface NicCounters {
   readonly captureErrors: number;
   /** errno name of the last failed delivery */
   readonly lastDeliveryError: string | undefined;
+}
+
+export interface PrefilterStatus {
+  /** `off` while the traffic is too light to be worth it, or when exact counters are wanted */
+  readonly state: "attached" | "off" | "refused";
+  readonly instructions: number;
+  /** one dropped frame in so many passes and is counted for all of them */
+  readonly sampling: number;
+  /** virtual IPs without room in the program, of which every frame passes */
+  readonly passedUp: readonly string[];
+  /** errno name, when the kernel refused the program */
+  readonly error: string | undefined;
 }
 
 export interface BucketCounters {
@@ -53,6 +72,8 @@ export interface BucketCounters {
 
 export interface VirtualIpCounters {
   readonly buckets: readonly BucketCounters[];
+  /** of the number of foreign frames of all buckets together: 0 (or absent) means exact */
+  readonly foreignStandardError?: number;
   /** accepted without a bucket: later fragments and the like */
   readonly withoutBucket: Tally;
 }

@@ -1,23 +1,35 @@
-/** Engine "userspace": AF_PACKET capture, verdict in C++, delivery through a TUN device. */
-
+/**
+ * Engine "userspace": AF_PACKET capture with a prefilter in the kernel, verdict in C++, delivery
+ * through a TUN device.
+ */
 import { getSystemErrorName } from "node:util";
 import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { formatIpv4 } from "../core/ipv4.ts";
 import { parseMac } from "../core/mac.ts";
 import { type NodeSet, nodeMask } from "../core/node-set.ts";
+import type { ForeignSampling } from "../core/sampling.ts";
 import { type Reason, reasonCatalogue, reasons, type Verdict, verdicts } from "../core/verdict.ts";
-import type { NativeAddon, NativeDataplane, NativeNicCounters, Tally } from "../native.ts";
-import type { Engine, EngineVirtualIp, NicCounters, VirtualIpCounters } from "./engine.ts";
+import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter, Tally } from "../native.ts";
+import type { Engine, EngineVirtualIp, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
+import { encodeProgram } from "./prefilter/instructions.ts";
+import { buildPrefilter, noPrefilter, type Prefilter } from "./prefilter/prefilter.ts";
+import { SamplingChoice } from "./prefilter/sampling.ts";
 
 interface NicState {
   readonly id: number;
+  readonly sampling: SamplingChoice;
+  prefilter: Prefilter;
   ifindex: number | undefined;
 }
 
 interface VirtualIpState {
   readonly id: number;
-  readonly virtualIp: EngineVirtualIp;
+  virtualIp: EngineVirtualIp;
 }
+
+/** How often the engine looks whether the prefilter pays. */
+const SAMPLING_INTERVAL_MS = 1000;
 
 export class UserspaceEngine implements Engine {
   readonly name = "userspace";
@@ -25,11 +37,14 @@ export class UserspaceEngine implements Engine {
   readonly #addon: NativeAddon;
   readonly #nics = new Map<string, NicState>();
   readonly #virtualIps = new Map<number, VirtualIpState>();
+  readonly #foreignSampling: ForeignSampling;
   #dataplane: NativeDataplane | undefined;
+  #samplingTimer: NodeJS.Timeout | undefined;
 
-  constructor(addon: NativeAddon, device: string) {
+  constructor(addon: NativeAddon, device: string, foreignSampling: ForeignSampling = "auto") {
     this.#addon = addon;
     this.device = device;
+    this.#foreignSampling = foreignSampling;
   }
 
   open(): void {
@@ -46,6 +61,8 @@ export class UserspaceEngine implements Engine {
       }
       throw engineError(`The device ${this.device} cannot be made`, error);
     }
+    if (this.#foreignSampling !== "auto") return;
+    this.#samplingTimer = setInterval(() => this.#adaptSampling(), SAMPLING_INTERVAL_MS).unref();
   }
 
   reopenDevice(): void {
@@ -54,15 +71,17 @@ export class UserspaceEngine implements Engine {
 
   attach(virtualIp: EngineVirtualIp): void {
     const nic = this.#nic(virtualIp.nic);
+    const settings = {
+      addressHost: virtualIp.addressHost,
+      clusterMac: parseMac(virtualIp.clusterMac),
+      hashMode: hashModes.indexOf(virtualIp.hashMode),
+      totalNodes: virtualIp.totalNodes,
+      hashInit: virtualIp.hashInit,
+      localMask: nodeMask(virtualIp.localNodes),
+    };
+    const served = [...this.#servedOn(virtualIp.nic), virtualIp];
     const id = guarded("The virtual IP cannot be attached", () =>
-      this.#native().addVirtualIp(nic.id, {
-        addressHost: virtualIp.addressHost,
-        clusterMac: parseMac(virtualIp.clusterMac),
-        hashMode: hashModes.indexOf(virtualIp.hashMode),
-        totalNodes: virtualIp.totalNodes,
-        hashInit: virtualIp.hashInit,
-        localMask: nodeMask(virtualIp.localNodes),
-      }),
+      withPrefilter(nic, served, (prefilter) => this.#native().addVirtualIp(nic.id, settings, prefilter)),
     );
     this.#virtualIps.set(virtualIp.addressHost, { id, virtualIp });
   }
@@ -70,19 +89,62 @@ export class UserspaceEngine implements Engine {
   detach(addressHost: number): void {
     const state = this.#virtualIps.get(addressHost);
     if (state === undefined) return;
-    guarded("The virtual IP cannot be detached", () => this.#native().removeVirtualIp(state.id));
-    this.#virtualIps.delete(addressHost);
     const { nic } = state.virtualIp;
-    const isUsed = [...this.#virtualIps.values()].some((other) => other.virtualIp.nic === nic);
-    const nicState = this.#nics.get(nic);
-    if (isUsed || nicState === undefined) return;
+    const nicState = this.#nic(nic);
+    const others = this.#servedOn(nic).filter((other) => other.addressHost !== addressHost);
+    guarded("The virtual IP cannot be detached", () =>
+      withPrefilter(nicState, others, (prefilter) => this.#native().removeVirtualIp(state.id, prefilter)),
+    );
+    this.#virtualIps.delete(addressHost);
+    if (others.length > 0) return;
     guarded("The interface cannot be released", () => this.#native().removeNic(nicState.id));
     this.#nics.delete(nic);
   }
 
   setLocal(addressHost: number, nodes: NodeSet): void {
-    const { id } = this.#state(addressHost);
-    guarded("The buckets cannot be changed", () => this.#native().setLocal(id, nodeMask(nodes)));
+    const state = this.#state(addressHost);
+    const old = state.virtualIp.localNodes;
+    const kept = old.filter((node) => nodes.includes(node));
+    // Losing and gaining buckets put the prefilter in force at different moments.
+    if (kept.length < old.length || nodes.length === kept.length) this.#setLocal(state, kept);
+    if (nodes.length > kept.length) this.#setLocal(state, nodes);
+  }
+
+  #setLocal(state: VirtualIpState, localNodes: NodeSet): void {
+    const next = { ...state.virtualIp, localNodes };
+    const served = this.#servedOn(next.nic).map((v) => (v.addressHost === next.addressHost ? next : v));
+    guarded("The buckets cannot be changed", () =>
+      withPrefilter(this.#nic(next.nic), served, (prefilter) =>
+        this.#native().setLocal(state.id, nodeMask(localNodes), prefilter),
+      ),
+    );
+    state.virtualIp = next;
+  }
+
+  /** Looks at the traffic of the last second and lets the prefilter begin or end. */
+  #adaptSampling(): void {
+    for (const [name, nic] of this.#nics) {
+      try {
+        this.#adaptSamplingOf(name, nic);
+      } catch {
+        // A packet path that does not answer is the monitors' business; the next look tries again.
+      }
+    }
+  }
+
+  #adaptSamplingOf(name: string, nic: NicState): void {
+    const { byVerdict } = this.nicCounters(name);
+    const before = nic.sampling.current;
+    const frames = byVerdict.foreign.frames + byVerdict["not-ours"].frames;
+    if (!nic.sampling.observe(frames, performance.now())) return;
+    const dropsMore = nic.sampling.current > before;
+    withPrefilter(nic, this.#servedOn(name), (prefilter) =>
+      this.#native().setPrefilter(nic.id, prefilter, dropsMore),
+    );
+  }
+
+  #servedOn(nic: string): readonly EngineVirtualIp[] {
+    return [...this.#virtualIps.values()].map((state) => state.virtualIp).filter((v) => v.nic === nic);
   }
 
   bindNic(nic: string, ifindex: number | undefined): void {
@@ -107,15 +169,18 @@ export class UserspaceEngine implements Engine {
       local: native.local[index] ?? nothing,
       foreign: native.foreign[index] ?? nothing,
     }));
-    return { buckets, withoutBucket: native.withoutBucket };
+    const foreignStandardError = Math.sqrt(native.foreignVariance);
+    return { buckets, foreignStandardError, withoutBucket: native.withoutBucket };
   }
 
   nicCounters(nic: string): NicCounters {
-    const { id } = this.#nic(nic);
-    return toNicCounters(guarded("The counters cannot be read", () => this.#native().nicCounters(id)));
+    const state = this.#nic(nic);
+    const native = guarded("The counters cannot be read", () => this.#native().nicCounters(state.id));
+    return { ...toNicCounters(native), prefilter: prefilterStatus(state.prefilter, native.prefilterErrno) };
   }
 
   close(): void {
+    clearInterval(this.#samplingTimer);
     this.#dataplane?.close();
     this.#dataplane = undefined;
     this.#nics.clear();
@@ -132,7 +197,8 @@ export class UserspaceEngine implements Engine {
     const known = this.#nics.get(name);
     if (known !== undefined) return known;
     const id = guarded("The interface cannot be added", () => this.#native().addNic());
-    const state: NicState = { id, ifindex: undefined };
+    const sampling = new SamplingChoice(this.#foreignSampling);
+    const state: NicState = { id, sampling, prefilter: noPrefilter, ifindex: undefined };
     this.#nics.set(name, state);
     return state;
   }
@@ -143,6 +209,44 @@ export class UserspaceEngine implements Engine {
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
     return state;
   }
+}
+
+/** Makes the prefilter that fits what is served after a change, and remembers it when that succeeds. */
+function withPrefilter<T>(
+  nic: NicState,
+  virtualIps: readonly EngineVirtualIp[],
+  change: (prefilter: NativePrefilter) => T,
+): T {
+  const prefilter = buildPrefilter(virtualIps, nic.sampling.current);
+  const result = change(toNative(prefilter, virtualIps));
+  nic.prefilter = prefilter;
+  return result;
+}
+
+function toNative(
+  { program, weight, passedUp }: Prefilter,
+  virtualIps: readonly EngineVirtualIp[],
+): NativePrefilter {
+  const weights = virtualIps.flatMap(({ addressHost }) => [
+    addressHost,
+    passedUp.includes(addressHost) ? 1 : weight,
+  ]);
+  return {
+    program: encodeProgram(program ?? []),
+    notOursWeight: weight,
+    foreignWeights: Uint32Array.from(weights),
+  };
+}
+
+function prefilterStatus({ program, weight, passedUp }: Prefilter, errno: number): PrefilterStatus {
+  const state = program === undefined ? "off" : errno === 0 ? "attached" : "refused";
+  return {
+    state,
+    instructions: program?.length ?? 0,
+    sampling: state === "attached" ? weight : 1,
+    passedUp: passedUp.map(formatIpv4),
+    error: errno === 0 ? undefined : getSystemErrorName(-errno),
+  };
 }
 
 const nothing: Tally = { frames: 0, bytes: 0 };
@@ -168,6 +272,7 @@ function toNicCounters(native: NativeNicCounters): NicCounters {
   ) as Record<Verdict, Tally>;
   return {
     received: native.received,
+    receivedStandardError: Math.sqrt(native.receivedVariance),
     byVerdict,
     byReason,
     byEngineDrop,

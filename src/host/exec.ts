@@ -13,16 +13,15 @@ const TIMEOUT_MS = 10_000;
  */
 export function run(program: string, args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: ["pipe", "pipe", "pipe"],
-      timeout: TIMEOUT_MS,
-      killSignal: "SIGKILL",
-    });
+    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    // Not spawn's own timeout: where there is no such program, it would keep us running until its end.
+    const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
     child.on("error", (error) => {
+      clearTimeout(timer);
       reject(
         new ClusterIpError(
           "CLUSTERIP_NO_TOOL",
@@ -34,6 +33,7 @@ export function run(program: string, args: readonly string[], input = ""): Promi
       );
     });
     child.on("close", (status, signal) => {
+      clearTimeout(timer);
       if (status === 0) {
         resolve(Buffer.concat(stdout).toString("utf8"));
         return;

@@ -1,10 +1,13 @@
 /**
- * Our nftables state: two tables named `clusteripd`, always replaced as a whole in one
+ * Our nftables state: three tables named `clusteripd`, always replaced as a whole in one
  * transaction, so that there is no moment at which half of it is in force.
  *
  *  - `netdev`: the guard. Frames to a virtual IP never reach the kernel's own stack from the
  *    NIC; the capture socket sits before it and still sees them. When the daemon is dead the
  *    guard stays and the node is silent.
+ *  - `ip`: the same for frames to a group MAC that come in by another interface. Nobody judges
+ *    those, and every node's stack would answer UDP and ICMP in them: a second interface on the
+ *    same LAN that is promiscuous or a bridge gets each frame to the cluster MAC once more.
  *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
  *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
  *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
@@ -16,10 +19,12 @@ import { run } from "./exec.ts";
 
 export const TABLE_NAME = "clusteripd";
 
-const families = ["netdev", "arp"] as const;
+const families = ["netdev", "ip", "arp"] as const;
 
 /** Before everything that others may do at ingress (their filters are at 0 and above). */
 const GUARD_PRIORITY = -500;
+/** Before connection tracking (NF_IP_PRI_RAW, linux/netfilter_ipv4.h), so that it keeps no entry. */
+const STRAY_PRIORITY = -300;
 
 export interface GuardedVirtualIp {
   readonly vip: string;
@@ -43,7 +48,7 @@ export function renderTables(
     `delete table ${family} ${TABLE_NAME}`,
   ]);
   if (virtualIps.length > 0) {
-    lines.push(...renderGuard(virtualIps, presentNics), ...renderArp(virtualIps));
+    lines.push(...renderGuard(virtualIps, presentNics), ...renderStray(virtualIps), ...renderArp(virtualIps));
   }
   return `${lines.join("\n")}\n`;
 }
@@ -64,6 +69,19 @@ function renderGuard(virtualIps: readonly GuardedVirtualIp[], presentNics: Reado
     );
   }
   return [...lines, "}"];
+}
+
+function renderStray(virtualIps: readonly GuardedVirtualIp[]): string[] {
+  const vips = virtualIps.map(({ vip }) => vip).sort();
+  return [
+    `table ip ${TABLE_NAME} {`,
+    "  chain stray {",
+    `    type filter hook prerouting priority ${STRAY_PRIORITY}; policy accept;`,
+    // What the engine delivers, and what this host sends to itself, was addressed to the host.
+    `    meta pkttype { broadcast, multicast } ip daddr { ${vips.join(", ")} } drop`,
+    "  }",
+    "}",
+  ];
 }
 
 function renderArp(virtualIps: readonly GuardedVirtualIp[]): string[] {

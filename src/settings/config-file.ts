@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { type ForeignSampling, MAX_FOREIGN_SAMPLING } from "../core/sampling.ts";
+import type { ConfigOptionName } from "./config-options.ts";
 import {
   type SettingsIssue,
   toSettingsIssues,
@@ -16,6 +18,7 @@ export type LogLevel = (typeof logLevels)[number];
 export interface Config {
   readonly socket: string | undefined;
   readonly logLevel: LogLevel;
+  readonly foreignSampling: ForeignSampling;
   readonly virtualIps: readonly VirtualIpSettings[];
 }
 
@@ -27,8 +30,13 @@ const configSchema = z
       .max(107, "longer than a socket path can be (107)")
       .optional(),
     "log-level": z.enum(logLevels, `expected one of ${logLevels.join(", ")}`).default("info"),
+    "foreign-sampling": z
+      .union([z.literal("auto"), z.int().min(1).max(MAX_FOREIGN_SAMPLING)], {
+        error: `expected auto or a number from 1 to ${MAX_FOREIGN_SAMPLING}`,
+      })
+      .default("auto"),
     "virtual-ips": z.array(virtualIpSchema, "expected a list").nullish(),
-  })
+  } satisfies Record<ConfigOptionName, z.ZodType>)
   .transform((raw, context): Config => {
     const virtualIps = raw["virtual-ips"] ?? [];
     const seen = new Set<number>();
@@ -43,7 +51,12 @@ const configSchema = z
       }
       seen.add(settings.addressHost);
     }
-    return { socket: raw.socket, logLevel: raw["log-level"], virtualIps };
+    return {
+      socket: raw.socket,
+      logLevel: raw["log-level"],
+      foreignSampling: raw["foreign-sampling"],
+      virtualIps,
+    };
   });
 
 /**

@@ -10,6 +10,8 @@ import type { TrackedProcess } from "./processes.ts";
 const START_TIMEOUT_MS = 10_000;
 /** tcpdump's own buffer in the kernel, in KiB. */
 const BUFFER_KIB = 65_536;
+/** In immediate mode the buffer has slots of this size: with tcpdump's own 256 KiB there would be only 256. */
+const SNAP_BYTES = 2048;
 
 let capturesStarted = 0;
 
@@ -57,7 +59,8 @@ export async function capture(lab: Lab, where: Host, filter = "", nic?: string):
   const file = path.join(lab.directory, `capture-${capturesStarted}.pcap`);
   const tcpdump = where.spawn(
     [
-      ...["tcpdump", "-i", interfaceName, "-n", "-U", "--immediate-mode", "-B", String(BUFFER_KIB)],
+      ...["tcpdump", "-i", interfaceName, "-n", "-U", "--immediate-mode"],
+      ...["-B", String(BUFFER_KIB), "-s", String(SNAP_BYTES)],
       // "-Z root": stay root, because the lab's directory is closed to tcpdump's own user.
       ...["-Z", "root", "-w", file, ...(filter === "" ? [] : [filter])],
     ],

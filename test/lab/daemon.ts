@@ -21,6 +21,8 @@ export interface VirtualIpConfig {
 
 export interface DaemonOptions {
   vips: VirtualIpConfig[];
+  /** Other keys of the configuration file. */
+  config?: Record<string, unknown>;
   /** Default: the node's own socket in the lab's directory. */
   socket?: string;
   env?: Record<string, string>;
@@ -72,10 +74,15 @@ export function socketOf(lab: Lab, node: Host): string {
 }
 
 /** Writes a node's configuration file and returns its path. */
-export function writeConfig(lab: Lab, node: Host, vips: VirtualIpConfig[]): string {
+export function writeConfig(
+  lab: Lab,
+  node: Host,
+  vips: VirtualIpConfig[],
+  config: Record<string, unknown> = {},
+): string {
   const file = path.join(lab.directoryOf(node), "clusteripd.yaml");
   const entries = vips.map((entry) => ({ vip: lab.vip, nic: NIC, ...entry }));
-  writeFileSync(file, stringify({ "virtual-ips": entries }));
+  writeFileSync(file, stringify({ ...config, "virtual-ips": entries }));
   return file;
 }
 
@@ -84,7 +91,7 @@ let daemonsStarted = 0;
 /** Starts clusteripd on a node; resolves when its control socket answers, rejects with its log otherwise. */
 export async function startDaemon(lab: Lab, node: Host, options: DaemonOptions): Promise<Daemon> {
   daemonsStarted += 1;
-  const config = writeConfig(lab, node, options.vips);
+  const config = writeConfig(lab, node, options.vips, options.config);
   const socket = options.socket ?? socketOf(lab, node);
   const log = path.join(lab.directoryOf(node), `clusteripd-${daemonsStarted}.log`);
   const logDescriptor = openSync(log, "a");

@@ -148,6 +148,10 @@ export class Lab {
     const bridge = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"];
     await this.switch.ip("link", "add", BRIDGE, ...bridge);
     await this.switch.linkUp(BRIDGE);
+    // With br_netfilter in the kernel a bridge looks into IP packets and drops malformed ones; a switch does not.
+    for (const family of ["iptables", "arptables"]) {
+      await this.switch.setSysctl(`net/bridge/bridge-nf-call-${family}`, 0);
+    }
 
     for (let number = 1; number <= nodes; number += 1) {
       const node = await this.#plugIn(`node${number}`, 10 + number, macOf(1, number));

@@ -14,11 +14,12 @@ const mayImport: Record<string, readonly string[]> = {
   "native.ts": ["core"],
   tools: ["core", "pcap"],
   reference: ["core"],
+  "verdict-table": ["core"],
   engine: ["core", "native.ts"],
   host: ["core"],
   daemon: ["core", "settings", "engine", "host", "native.ts"],
   api: ["core", "settings", "daemon"],
-  cli: ["core", "settings", "pcap", "tools", "engine", "host", "native.ts", "daemon", "api"],
+  cli: ["core", "settings", "pcap", "tools", "verdict-table", "engine", "host", "native.ts", "daemon", "api"],
   "index.ts": ["core"],
 };
 

@@ -1,0 +1,181 @@
+#include "batch.h"
+
+#include <cstring>
+
+// One body for all widths, in the vector extensions that GCC and clang share. It is inlined into
+// a function for each instruction set, and compiled anew there.
+#if defined(__clang__)
+#define CLUSTERIP_NO_VECTORS
+#define CLUSTERIP_SCALAR_LOOP _Pragma("clang loop vectorize(disable) interleave(disable)")
+#else
+#define CLUSTERIP_NO_VECTORS \
+  __attribute__((noinline, optimize("no-tree-vectorize", "no-tree-slp-vectorize")))
+#define CLUSTERIP_SCALAR_LOOP
+#endif
+
+namespace clusterip {
+namespace {
+
+template <std::size_t kLanes>
+struct Lanes {
+  using U32 [[gnu::vector_size(kLanes * sizeof(std::uint32_t))]] = std::uint32_t;
+  using U16 [[gnu::vector_size(kLanes * sizeof(std::uint16_t))]] = std::uint16_t;
+  using U8 [[gnu::vector_size(kLanes * sizeof(std::uint8_t))]] = std::uint8_t;
+};
+
+// Vectors go by reference only: passed by value their ABI would depend on the instruction set.
+template <typename U32, int kBits>
+[[gnu::always_inline]] inline void mix(U32& destination, const U32& source) noexcept {
+  destination ^= source;
+  destination -= (source << kBits) | (source >> (32 - kBits));
+}
+
+// __jhash_final, in the order of jhash.h.
+template <typename U32>
+[[gnu::always_inline]] inline void jhash_final(U32& a, U32& b, U32& c) noexcept {
+  mix<U32, 14>(c, b);
+  mix<U32, 11>(a, c);
+  mix<U32, 25>(b, a);
+  mix<U32, 16>(c, b);
+  mix<U32, 4>(a, c);
+  mix<U32, 14>(b, a);
+  mix<U32, 24>(c, b);
+}
+
+template <typename U32, typename U16>
+[[gnu::always_inline]] inline void add_ports(U32& word, const std::uint16_t* ports) noexcept {
+  U16 narrow;
+  std::memcpy(&narrow, ports, sizeof narrow);
+  word += __builtin_convertvector(narrow, U32);
+}
+
+void scalar_from(const FlowBatch& batch, const HashSettings& settings, std::size_t at) noexcept {
+  for (; at < batch.buckets.size(); ++at) {
+    batch.buckets[at] = bucket_of(
+        batch.saddr_host[at],
+        {.source = batch.source_ports[at], .destination = batch.destination_ports[at]}, settings);
+  }
+}
+
+template <HashMode kMode>
+CLUSTERIP_NO_VECTORS void scalar(const FlowBatch& batch, const HashSettings& settings) noexcept {
+  const std::size_t size = batch.buckets.size();
+  CLUSTERIP_SCALAR_LOOP
+  for (std::size_t i = 0; i < size; ++i) {
+    const PortWords ports{.source = batch.source_ports[i],
+                          .destination = batch.destination_ports[i]};
+    batch.buckets[i] = bucket_of_hash(
+        flow_hash(batch.saddr_host[i], ports, kMode, settings.hash_init), settings.total_nodes);
+  }
+}
+
+template <std::size_t kLanes, HashMode kMode>
+[[gnu::always_inline]] inline void vectors(const FlowBatch& batch,
+                                           const HashSettings& settings) noexcept {
+  using U32 = typename Lanes<kLanes>::U32;
+  using U16 = typename Lanes<kLanes>::U16;
+  using U8 = typename Lanes<kLanes>::U8;
+  constexpr auto kWords = static_cast<std::uint32_t>(kMode) + 1;
+  const std::uint32_t initial = settings.hash_init + kJhashInitval + (kWords << 2);
+  const std::uint32_t total = settings.total_nodes;
+  const std::size_t whole = batch.buckets.size() / kLanes * kLanes;
+  for (std::size_t i = 0; i < whole; i += kLanes) {
+    U32 a;
+    std::memcpy(&a, batch.saddr_host.data() + i, sizeof a);
+    a += initial;
+    U32 b = U32{} + initial;
+    U32 c = b;
+    if constexpr (kWords > 1) add_ports<U32, U16>(b, batch.source_ports.data() + i);
+    if constexpr (kWords > 2) add_ports<U32, U16>(c, batch.destination_ports.data() + i);
+    jhash_final(a, b, c);
+    // hash * total >> 32 without a 64-bit product: total has 5 bits, so both halves fit.
+    const U32 bucket = (((c >> 16) * total + ((c & 0xffff) * total >> 16)) >> 16) + 1;
+    const U8 narrow = __builtin_convertvector(bucket, U8);
+    std::memcpy(batch.buckets.data() + i, &narrow, sizeof narrow);
+  }
+  scalar_from(batch, settings, whole);
+}
+
+template <std::size_t kLanes>
+[[gnu::always_inline]] inline void vectors(const FlowBatch& batch,
+                                           const HashSettings& settings) noexcept {
+  switch (settings.mode) {
+    case HashMode::kSourceIp:
+      return vectors<kLanes, HashMode::kSourceIp>(batch, settings);
+    case HashMode::kSourceIpSourcePort:
+      return vectors<kLanes, HashMode::kSourceIpSourcePort>(batch, settings);
+    case HashMode::kSourceIpSourcePortDestPort:
+      return vectors<kLanes, HashMode::kSourceIpSourcePortDestPort>(batch, settings);
+  }
+}
+
+void all_scalar(const FlowBatch& batch, const HashSettings& settings) noexcept {
+  switch (settings.mode) {
+    case HashMode::kSourceIp:
+      return scalar<HashMode::kSourceIp>(batch, settings);
+    case HashMode::kSourceIpSourcePort:
+      return scalar<HashMode::kSourceIpSourcePort>(batch, settings);
+    case HashMode::kSourceIpSourcePortDestPort:
+      return scalar<HashMode::kSourceIpSourcePortDestPort>(batch, settings);
+  }
+}
+
+void all_portable(const FlowBatch& batch, const HashSettings& settings) noexcept {
+  vectors<4>(batch, settings);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void all_avx2(const FlowBatch& batch,
+                                              const HashSettings& settings) noexcept {
+  vectors<8>(batch, settings);
+}
+
+// AVX-512 rotates a word in one instruction and narrows 16 of them in another.
+__attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))) void all_avx512(
+    const FlowBatch& batch, const HashSettings& settings) noexcept {
+  vectors<16>(batch, settings);
+}
+#endif
+
+}  // namespace
+
+bool can_run(BatchPath path) noexcept {
+  switch (path) {
+    case BatchPath::kScalar:
+    case BatchPath::kPortable:
+      return true;
+#if defined(__x86_64__)
+    case BatchPath::kAvx2:
+      return __builtin_cpu_supports("avx2") != 0;
+    case BatchPath::kAvx512:
+      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+             __builtin_cpu_supports("avx512vl") != 0;
+#endif
+    default:
+      return false;
+  }
+}
+
+BatchPath best_path() noexcept {
+  static const BatchPath best = can_run(BatchPath::kAvx512) ? BatchPath::kAvx512
+                                : can_run(BatchPath::kAvx2) ? BatchPath::kAvx2
+                                                            : BatchPath::kPortable;
+  return best;
+}
+
+void buckets_of(const FlowBatch& batch, const HashSettings& settings, BatchPath path) noexcept {
+  switch (path) {
+    case BatchPath::kScalar:
+      return all_scalar(batch, settings);
+#if defined(__x86_64__)
+    case BatchPath::kAvx2:
+      return all_avx2(batch, settings);
+    case BatchPath::kAvx512:
+      return all_avx512(batch, settings);
+#endif
+    default:
+      return all_portable(batch, settings);
+  }
+}
+
+}  // namespace clusterip

@@ -1,0 +1,48 @@
+/** Whether a bucket that is this node's is really answered: for monitors, so it costs no process and no look. */
+import { messageOf } from "../core/errors.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { ServedVirtualIp } from "./resolve.ts";
+import type { HostProblem, Serving } from "./serving.ts";
+
+/** Problems that leave frames to the virtual IP unanswered, or answered by the wrong one. */
+const breaking: Readonly<Record<HostProblem["code"], boolean>> = {
+  "nic-missing": true,
+  "nic-down": true,
+  // The guard, the ARP table, an address or the engine's device is not as it must be.
+  "repair-failed": true,
+  // Served on its own interface all the same; the operator is told by `clusterip status`.
+  "address-elsewhere": false,
+};
+
+/**
+ * What keeps frames to the virtual IP from being answered here, as a sentence; undefined when
+ * nothing does. As of the daemon's last look, which every event of the host brings up to date;
+ * the packet path is asked now.
+ */
+export function whyBroken(
+  serving: Serving,
+  engine: Engine,
+  { settings }: ServedVirtualIp,
+): string | undefined {
+  const { nic } = settings;
+  const link = serving.linkOf(nic);
+  const problem = serving.problems.find(({ code, message }) => {
+    if (!breaking[code]) return false;
+    // Those of an interface name it; a repair that failed may concern everything.
+    return code === "repair-failed" || link === undefined || message.includes(` ${nic} `);
+  });
+  if (problem !== undefined) return problem.message;
+  if (link === undefined || engine.boundIfindex(nic) !== link.ifindex)
+    return `The engine is not bound to ${nic}.`;
+  return whyStuck(engine, [nic]);
+}
+
+/** Asks the packet path of each interface for its counters: an answer is a sign of life. */
+export function whyStuck(engine: Engine, nics: Iterable<string>): string | undefined {
+  try {
+    for (const nic of nics) engine.nicCounters(nic);
+    return undefined;
+  } catch (error) {
+    return `The packet path does not answer: ${messageOf(error)}`;
+  }
+}

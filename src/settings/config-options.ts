@@ -1,0 +1,36 @@
+/** The top-level keys of the configuration file, each said once: for the schema and the man page. */
+import { DEFAULT_SOCKET, type OptionEntry } from "./options.ts";
+
+export const configOptions = [
+  {
+    name: "virtual-ips",
+    argument: "LIST",
+    required: false,
+    defaultText: "an empty list: virtual IPs come by request, such as from Pacemaker",
+    description: "the virtual IPs to serve, each a mapping with the keys below",
+  },
+  {
+    name: "socket",
+    argument: "PATH",
+    required: false,
+    defaultText: DEFAULT_SOCKET,
+    description: "the control socket; the option --socket goes before it",
+  },
+  {
+    name: "log-level",
+    argument: "LEVEL",
+    required: false,
+    defaultText: "info",
+    description: "what is logged to standard error: fatal, error, warn, info, debug",
+  },
+  {
+    name: "foreign-sampling",
+    argument: "auto|N",
+    required: false,
+    defaultText: "auto",
+    description:
+      "of the frames of foreign buckets, one in N is counted and the others are dropped before they are copied; auto follows the load",
+  },
+] as const satisfies readonly OptionEntry[];
+
+export type ConfigOptionName = (typeof configOptions)[number]["name"];

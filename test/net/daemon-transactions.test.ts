@@ -1,0 +1,213 @@
+/**
+ * All or nothing: whichever call of `ip` or `nft` fails, and however (before, halfway, after), the request is refused
+ * with a sentence, and host and status are what they were.
+ */
+import { writeFileSync } from "node:fs";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { clusterip, type Daemon, startDaemon, writeConfig } from "../lab/daemon.ts";
+import { describeNet } from "../lab/describe-net.ts";
+import type { Host } from "../lab/host.ts";
+import { Lab } from "../lab/lab.ts";
+import { daemonProgram } from "../lab/paths.ts";
+import {
+  add,
+  answersPing,
+  FailingTools,
+  failureModes,
+  recover,
+  settingsOf,
+  snapshot,
+  until,
+} from "./host-tools.ts";
+
+const SECOND_VIP = "10.77.0.101";
+const THIRD_VIP = "10.77.0.102";
+const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2] };
+/** No request needs so many calls. */
+const MAX_CALLS = 40;
+
+describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
+  let lab: Lab;
+  let node: Host;
+  let tools: FailingTools;
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    lab = await Lab.create({ nodes: 1 });
+    node = lab.node(1);
+    tools = new FailingTools(lab, node);
+    daemon = await start([{ ...LOCAL, vip: lab.vip }]);
+  });
+  afterAll(() => lab.close());
+
+  const start = (vips: { vip: string; "total-nodes": number; "local-node": number[] }[]): Promise<Daemon> =>
+    startDaemon(lab, node, { vips, env: tools.env });
+
+  /**
+   * Lets the n-th call fail for n = 1, 2, ... until the request needs fewer calls than that.
+   *
+   * @returns how many of them were refused
+   */
+  async function everyFailure(
+    request: () => Promise<{ refusal: string | undefined }>,
+    revert: () => Promise<void>,
+  ): Promise<Record<string, number>> {
+    const refusals: Record<string, number> = {};
+    for (const mode of failureModes) {
+      let refused = 0;
+      for (let call = 1; call < MAX_CALLS; call += 1) {
+        await tools.quiet();
+        const before = { host: sortedLines(await snapshot(node)), status: await settingsOf(daemon) };
+        tools.arm(call, mode);
+        const { refusal } = await request();
+        if (!tools.disarm()) {
+          expect(refusal, `${mode}: nothing failed, so nothing is refused`).toBeUndefined();
+          await revert();
+          break;
+        }
+        if (refusal === undefined) {
+          // A look that failed after all was done, or that was made again: the request is in force as a whole.
+          await revert();
+          continue;
+        }
+        refused += 1;
+        expect(refusal, `call ${call}, ${mode}`).toMatch(/is made to fail|cannot|failed/);
+        await tools.quiet();
+        expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(before.host);
+        expect(await settingsOf(daemon), `call ${call}, ${mode}`).toEqual(before.status);
+        await answersPing(lab.client(), lab.vip);
+      }
+      refusals[mode] = refused;
+    }
+    return refusals;
+  }
+
+  async function client(args: readonly string[]): Promise<{ refusal: string | undefined }> {
+    const { status, stderr } = await clusterip(lab, node, args);
+    if (status === 0) return { refusal: undefined };
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^clusterip: .*\[CLUSTERIP_[A-Z_]+\]\n$/s);
+    return { refusal: stderr };
+  }
+
+  it("add", async () => {
+    const args = ["add", SECOND_VIP, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
+    const refusals = await everyFailure(
+      () => client(args),
+      async () => expect((await clusterip(lab, node, ["del", SECOND_VIP])).status).toBe(0),
+    );
+    console.log("add: refused", refusals);
+    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+  });
+
+  it("del", async () => {
+    await add(daemon, { ...LOCAL, vip: SECOND_VIP });
+    const refusals = await everyFailure(
+      () => client(["del", SECOND_VIP]),
+      async () => void (await add(daemon, { ...LOCAL, vip: SECOND_VIP })),
+    );
+    console.log("del: refused", refusals);
+    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    expect(await client(["del", SECOND_VIP])).toEqual({ refusal: undefined });
+  });
+
+  it("SIGHUP with several changes", async () => {
+    const before = [
+      { ...LOCAL, vip: lab.vip },
+      { ...LOCAL, vip: SECOND_VIP },
+    ];
+    const after = [
+      { ...LOCAL, vip: lab.vip, "local-node": [1, 2], "total-nodes": 2 },
+      { ...LOCAL, vip: SECOND_VIP, "hash-init": 7 },
+      { ...LOCAL, vip: THIRD_VIP, "local-node": [2] },
+    ];
+    expect(await reload(before)).toEqual({ refusal: undefined });
+    const refusals = await everyFailure(
+      () => reload(after),
+      async () => expect(await reload(before)).toEqual({ refusal: undefined }),
+    );
+    console.log("SIGHUP: refused", refusals);
+    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    expect(await reload([{ ...LOCAL, vip: lab.vip }])).toEqual({ refusal: undefined });
+  });
+
+  it("a host on which nothing works for a while is as before when it works again", async () => {
+    await tools.quiet();
+    const before = { host: sortedLines(await snapshot(node)), status: await settingsOf(daemon) };
+    tools.arm(5, "before", true);
+    const args = ["add", SECOND_VIP, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
+    expect((await client(args)).refusal).toContain("is made to fail");
+    expect(tools.disarm()).toBe(true);
+    await until(async () => expect(sortedLines(await snapshot(node))).toBe(before.host), 5000);
+    await answersPing(lab.client(), lab.vip);
+    await until(
+      async () => expect((await settingsOf(daemon)) as object).toMatchObject({ problems: [] }),
+      5000,
+    );
+  });
+
+  it("start", async () => {
+    await daemon.kill();
+    await recover(lab, node);
+    const before = await snapshot(node);
+    const config = writeConfig(lab, node, [
+      { ...LOCAL, vip: lab.vip },
+      { ...LOCAL, vip: SECOND_VIP },
+    ]);
+    // Not in the environment of the launcher: its own call of ip is not to be counted.
+    const argv = [
+      "env",
+      `PATH=${tools.env.PATH}`,
+      daemonProgram,
+      "--config",
+      config,
+      "--socket",
+      daemon.socket,
+    ];
+    let refused = 0;
+    for (let call = 1; call < MAX_CALLS; call += 1) {
+      tools.arm(call, "before");
+      const child = node.spawn(argv);
+      let said = "";
+      child.child.stderr?.on("data", (text: Buffer) => {
+        said += text.toString();
+      });
+      const ended = await Promise.race([
+        child.exited,
+        until(() => expect(said).toContain('"serving"'), 15_000),
+      ]);
+      if (!("code" in ended)) {
+        await child.kill("SIGTERM");
+        if (!tools.disarm()) break;
+        continue;
+      }
+      refused += 1;
+      tools.disarm();
+      expect(ended).toEqual({ code: 1, signal: null });
+      expect(said).toMatch(/^clusteripd: .*\[CLUSTERIP_(HOST|NO_TOOL)\]$/ms);
+      expect(await snapshot(node), `call ${call}`).toBe(before);
+    }
+    console.log("start: refused", refused);
+    expect(refused).toBeGreaterThanOrEqual(6);
+    expect(await snapshot(node)).toBe(before);
+  });
+
+  /** Sends SIGHUP and waits for what the daemon says about it. */
+  async function reload(vips: object[]): Promise<{ refusal: string | undefined }> {
+    writeFileSync(daemon.configFile, stringify({ "virtual-ips": vips }));
+    const seen = daemon.log().length;
+    daemon.signal("SIGHUP");
+    const { value } = await until(() => {
+      const line = /.*("reloaded"|reload refused).*\n/.exec(daemon.log().slice(seen))?.[0];
+      expect(line).toBeDefined();
+      return line ?? "";
+    }, 10_000);
+    return { refusal: value.includes("reload refused") ? value : undefined };
+  }
+});
+
+/** What is put back may be listed in another order than before. */
+function sortedLines(state: string): string {
+  return state.split("\n").sort().join("\n");
+}

@@ -1,0 +1,223 @@
+/** What the tests of the daemon as a guest of its host share: the host's whole state as text, and tools that fail. */
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect } from "vitest";
+import { call } from "../../src/api/client.ts";
+import { paths } from "../../src/api/contract.ts";
+import type { DaemonStatus, VirtualIpStatus } from "../../src/daemon/status.ts";
+import { clusterip } from "../lab/daemon.ts";
+import type { Host } from "../lab/host.ts";
+import type { Lab } from "../lab/lab.ts";
+
+/** The cluster MAC that IPaddr2 derives for 10.77.0.100 in 10.77.0.0/24. */
+export const CLUSTER_MAC = "4d:e2:58:37:f1:f1";
+
+const LOOK = `
+  ip addr && ip -d link && ip maddr && ip route show table all && ip rule && nft list ruleset
+  find /proc/sys/net/ipv4/conf /proc/sys/net/ipv4/neigh -type f -exec grep -sH . {} + | sort`;
+
+/** Everything that the daemon may change on a host, as the system's tools print it. */
+export function snapshot(host: Host): Promise<string> {
+  return host.exec(["sh", "-ec", LOOK]);
+}
+
+/** Resolves when `check` does without an error; rejects with its last error after the timeout. */
+export async function until<T>(
+  check: () => Promise<T> | T,
+  timeoutMs: number,
+  intervalMs = 20,
+): Promise<{ value: T; ms: number }> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      const value = await check();
+      return { value, ms: performance.now() - start };
+    } catch (error) {
+      if (performance.now() - start > timeoutMs) throw error;
+      await sleep(intervalMs);
+    }
+  }
+}
+
+/** Anything that has a control socket: a `Daemon` of the lab, for example. */
+export interface HasSocket {
+  readonly socket: string;
+}
+
+export async function statusOf({ socket }: HasSocket): Promise<DaemonStatus> {
+  return (await call(socket, "GET", paths.status)) as DaemonStatus;
+}
+
+/** The status without what counts traffic and time: two of them are equal when nothing has changed. */
+export async function settingsOf(daemon: HasSocket): Promise<unknown> {
+  const { virtualIps, problems, repairs } = await statusOf(daemon);
+  const settings = virtualIps.map(({ buckets, withoutBucket, ...rest }: VirtualIpStatus) => rest);
+  settings.sort((a, b) => a.vip.localeCompare(b.vip));
+  return { virtualIps: settings, problems, repairs };
+}
+
+export async function repairsOf(daemon: HasSocket): Promise<Record<string, number>> {
+  const { repairs } = await statusOf(daemon);
+  return Object.fromEntries(Object.entries(repairs).map(([kind, { count }]) => [kind, count]));
+}
+
+export function add(daemon: HasSocket, body: Record<string, unknown>): Promise<unknown> {
+  return call(daemon.socket, "POST", paths.virtualIps, body);
+}
+
+export function del(daemon: HasSocket, vip: string): Promise<unknown> {
+  return call(daemon.socket, "DELETE", paths.virtualIp(vip));
+}
+
+/** The command lines of all processes in a host's namespace. */
+export async function processesOn(host: Host): Promise<string[]> {
+  const pids = (await host.exec(["ip", "netns", "pids", host.namespace])).split("\n");
+  return pids.flatMap((pid) => (pid === "" ? [] : [commandLineOf(pid)]));
+}
+
+/** Empty for a process that is gone. */
+function commandLineOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}
+
+/** One ARP request for the address; resolves with the sender MAC of the answer, in lower case. */
+export async function arpSenderOf(client: Host, address: string): Promise<string | undefined> {
+  const { stdout } = await client.tryExec(["arping", "-c", "1", "-w", "1", "-I", "eth0", address]);
+  return /\[([0-9A-F:]{17})\]/i.exec(stdout)?.[1]?.toLowerCase();
+}
+
+export async function pings(client: Host, address: string, timeoutS = 0.5): Promise<boolean> {
+  return (
+    (await client.tryExec(["ping", "-q", "-c", "1", "-W", String(timeoutS), address], { timeoutMs: 20_000 }))
+      .status === 0
+  );
+}
+
+export async function answersPing(client: Host, address: string): Promise<void> {
+  expect(await pings(client, address), `${address} answers ping`).toBe(true);
+}
+
+/**
+ * How a call fails: without having done anything, after the first line of its input, or having
+ * done everything.
+ */
+export const failureModes = ["before", "half", "after"] as const;
+export type FailureMode = (typeof failureModes)[number];
+
+/** `ip` and `nft` that can be told to fail at their n-th call (counted together); otherwise the real ones. */
+export class FailingTools {
+  readonly directory: string;
+
+  constructor(lab: Lab, host: Host) {
+    this.directory = path.join(lab.directoryOf(host), "tools");
+    mkdirSync(this.directory, { recursive: true });
+    for (const tool of ["ip", "nft"]) {
+      const file = path.join(this.directory, tool);
+      writeFileSync(file, wrapper(tool, this.directory));
+      chmodSync(file, 0o755);
+    }
+  }
+
+  get env(): { PATH: string } {
+    return { PATH: `${this.directory}:${process.env["PATH"] ?? ""}` };
+  }
+
+  /** From now on the n-th call fails, and with `isLasting` all after it too. */
+  arm(atCall: number, mode: FailureMode, isLasting = false): void {
+    writeFileSync(path.join(this.directory, "count"), "0\n");
+    writeFileSync(path.join(this.directory, "mode"), `${mode}\n`);
+    writeFileSync(path.join(this.directory, "lasting"), `${isLasting ? 1 : 0}\n`);
+    writeFileSync(path.join(this.directory, "fail-at"), `${atCall}\n`);
+  }
+
+  /** @returns whether a call has failed since `arm` */
+  disarm(): boolean {
+    rmSync(path.join(this.directory, "fail-at"), { force: true });
+    const failed = path.join(this.directory, "failed");
+    const hasFailed = existsSync(failed);
+    rmSync(failed, { force: true });
+    return hasFailed;
+  }
+
+  /** Waits until no tool has been called for a while: what the daemon does by itself is over. */
+  async quiet(): Promise<void> {
+    for (let calls = -1; ; ) {
+      const now = this.#calls();
+      if (now === calls) return;
+      calls = now;
+      await sleep(100);
+    }
+  }
+
+  #calls(): number {
+    const log = path.join(this.directory, "log");
+    return existsSync(log) ? readFileSync(log, "utf8").length : 0;
+  }
+}
+
+function wrapper(tool: string, directory: string): string {
+  const real = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+    .map((bin) => `${bin}/${tool}`)
+    .find((file) => existsSync(file));
+  return `#!/bin/sh
+real=${real} dir=${directory}
+case " $* " in *" monitor "*) exec $real "$@" ;; esac
+exec 9>>$dir/lock
+flock 9
+echo . >>$dir/log
+mode=none
+if [ -e $dir/fail-at ]; then
+  count=$(($(cat $dir/count) + 1))
+  echo $count >$dir/count
+  at=$(cat $dir/fail-at)
+  if [ $count -eq $at ] || { [ "$(cat $dir/lasting)" = 1 ] && [ $count -gt $at ]; }; then
+    mode=$(cat $dir/mode)
+    : >$dir/failed
+  fi
+fi
+exec 9>&-
+case "$mode $*" in
+  "none "*) exec $real "$@" ;;
+  "half -batch -") head -n 1 | $real "$@" >/dev/null ;;
+  "after "*) $real "$@" >/dev/null ;;
+esac
+echo "${tool} is made to fail" >&2
+exit 1
+`;
+}
+
+/** Ends what a failed test left running, so that the next one starts on a host without a daemon. */
+export async function recover(lab: Lab, node: Host): Promise<void> {
+  const pids = (await node.exec(["ip", "netns", "pids", node.namespace])).split("\n");
+  for (const pid of pids) {
+    if (pid !== "" && commandLineOf(pid).includes("bin/clusteripd")) process.kill(Number(pid), "SIGKILL");
+  }
+  if ((await clusterip(lab, node, ["cleanup"])).status !== 0) {
+    await until(async () => expect((await clusterip(lab, node, ["cleanup"])).status).toBe(0), 3000);
+  }
+}
+
+/** Every event of the host's links, addresses and nft tables from now on, as text. */
+export function watchHost(host: Host): { events: () => string; stop: () => Promise<void> } {
+  let events = "";
+  const monitors = [
+    ["nft", "monitor"],
+    ["ip", "monitor", "link", "address"],
+  ].map((command) => host.spawn(command));
+  for (const { child } of monitors) {
+    child.stdout?.on("data", (text: Buffer) => {
+      events += text.toString();
+    });
+  }
+  return {
+    events: () => events,
+    stop: async () => {
+      for (const monitor of monitors) await monitor.kill("SIGKILL");
+    },
+  };
+}

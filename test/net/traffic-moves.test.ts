@@ -1,0 +1,115 @@
+/**
+ * Buckets move from node to node under load, and no request is ever answered twice.
+ *
+ *     node1 (bucket 1)   node2 (bucket 2)   node3 (bucket 3)     client1              client2
+ *          │     ───────────►  │                  │                │ load: HTTP, UDP     │ probes
+ *        ══╧═══════════════════╧══════════════════╧════════════════╧═════════════════════╧══
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { describeNet } from "../lab/describe-net.ts";
+import type { Host } from "../lab/host.ts";
+import { duplicateRequests, startHttpLoad } from "../lab/traffic.ts";
+import { Cluster, HTTP_PORT, UDP_PORTS } from "./cluster.ts";
+import { UdpProber } from "./udp-prober.ts";
+
+const MOVES = 100;
+const HTTP_PER_SECOND = 150;
+const UDP_INTERVAL_MS = 2;
+/** Between two moves, so that every one finds requests on their way. */
+const PAUSE_MS = 50;
+const LOAD_PORT = UDP_PORTS[0] ?? 0;
+const PROBE_PORT = UDP_PORTS[1] ?? 0;
+
+describeNet("buckets move under load", {}, () => {
+  let cluster: Cluster;
+  let load: UdpProber;
+  let prober: UdpProber;
+  let ticker: NodeJS.Timeout | undefined;
+
+  beforeAll(async () => {
+    cluster = await Cluster.start({ clients: 2 });
+    load = await UdpProber.start(cluster.lab.client(1), cluster.lab.vip, LOAD_PORT);
+    prober = await UdpProber.start(cluster.lab.client(2), cluster.lab.vip, PROBE_PORT);
+  });
+
+  afterAll(async () => {
+    clearInterval(ticker);
+    await cluster?.close();
+  });
+
+  it("100 moves to and fro: the next packet follows the new owner, nothing is answered twice", async () => {
+    const url = `http://${cluster.lab.vip}:${HTTP_PORT}/`;
+    const http = await startHttpLoad(cluster.lab.client(), {
+      ...{ url, sources: cluster.sources, rate: HTTP_PER_SECOND, concurrency: 400, timeoutMs: 4000 },
+    });
+    startUdpLoad("load");
+    const owners = [1, 2, 3];
+    const wrong: string[] = [];
+    for (let move = 0; move < MOVES; move += 1) {
+      const bucket = 1 + (move % 3);
+      const from = owners[bucket - 1] ?? 0;
+      const to = 1 + (from % 3);
+      await cluster.changeNodes(cluster.lab.node(from), `-${bucket}`);
+      await cluster.changeNodes(cluster.lab.node(to), `+${bucket}`);
+      owners[bucket - 1] = to;
+      const answeredBy = await probe(`probe-${move}`, bucket);
+      if (answeredBy !== `node${to}`) wrong.push(`move ${move}: ${answeredBy} instead of node${to}`);
+      await sleep(PAUSE_MS);
+    }
+    clearInterval(ticker);
+    const report = await http.stop();
+
+    expect(wrong).toEqual([]);
+    expect(duplicateRequests(cluster.servers, "http")).toEqual([]);
+    expect(duplicateRequests(cluster.servers, "udp")).toEqual([]);
+    expect(repliedTwice(load)).toEqual([]);
+    expect(repliedTwice(prober)).toEqual([]);
+    // There was a load, and each move cost no more than what was on its way through the bucket.
+    expect(load.sent).toBeGreaterThan(500);
+    expect(load.replies.size / load.sent).toBeGreaterThan(0.9);
+    expect(report.requests).toBeGreaterThan(200);
+    expect(report.answered / report.requests).toBeGreaterThan(0.9);
+    expect(Object.keys(report.perNode).sort()).toEqual(["node1", "node2", "node3"]);
+  });
+
+  it("a bucket on two nodes is answered twice, and these tests would notice", async () => {
+    const [bucket, owner] = await ownerOfFirstBucket();
+    const second = cluster.lab.nodes.find((node) => node !== owner) ?? owner;
+    await cluster.changeNodes(second, `+${bucket}`);
+    await probe("two-owners", bucket);
+    await sleep(200);
+    await cluster.changeNodes(second, `-${bucket}`);
+    expect(duplicateRequests(cluster.servers, "udp")).toEqual(["two-owners"]);
+    expect(repliedTwice(prober)).toEqual(["two-owners"]);
+  });
+
+  function startUdpLoad(tag: string): void {
+    let sent = 0;
+    ticker = setInterval(() => {
+      const source = cluster.sources[sent % cluster.sources.length] ?? "";
+      load.send(`${tag}-${sent}`, source, 41_000 + (sent % 7));
+      sent += 1;
+    }, UDP_INTERVAL_MS);
+  }
+
+  /** One datagram, from a flow of its own, in this bucket. */
+  async function probe(id: string, bucket: number): Promise<string | undefined> {
+    const saddr = cluster.lab.client(2).address;
+    const flow = { protocol: "udp", saddr, dport: PROBE_PORT } as const;
+    const sport = cluster.sourcePortFor(bucket, flow, 30_000 + prober.sent * 20);
+    return await prober.probe(id, saddr, sport);
+  }
+
+  async function ownerOfFirstBucket(): Promise<[number, Host]> {
+    for (const node of cluster.lab.nodes) {
+      const bucket = (await cluster.virtualIpStatus(node)).localNodes[0];
+      if (bucket !== undefined) return [bucket, node];
+    }
+    throw new Error("no node has a bucket");
+  }
+});
+
+function repliedTwice(prober: UdpProber): string[] {
+  return [...prober.replies].flatMap(([id, nodes]) => (nodes.length > 1 ? [id] : []));
+}

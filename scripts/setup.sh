@@ -28,6 +28,8 @@ setup_needs_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
+clang++                : clang         : builds the fuzzers and the sanitized tests
+llvm-cov               : llvm          : coverage of the verdict
 clang-format           : clang-format   : format check of the dataplane
 clang-tidy             : clang-tidy     : static analysis of the dataplane
 "
@@ -90,12 +92,29 @@ setup_install_packages() {
   setup_quietly "${as_root[@]}" apt-get update && setup_quietly "${install[@]}" "$@"
 }
 
+# The runtimes of clang's sanitizers and fuzzer: Debian has a package of their own for them, older releases have
+# them inside clang's. What counts is whether a program links with them.
+setup_sanitizer_runtimes() {
+  local probe package
+  probe=$(mktemp -d "${TMPDIR:-/tmp}/clusteripd-setup.XXXXXX")
+  echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >"$probe/probe.cc"
+  if ! clang++ -fsanitize=fuzzer,address "$probe/probe.cc" -o "$probe/probe" 2>/dev/null; then
+    package=libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev
+    setup_say "missing the runtimes of clang's sanitizers, installing $package: fuzzing and sanitized tests"
+    setup_install_packages "$package"
+  fi
+  local status=$?
+  rm -rf "$probe"
+  return "$status"
+}
+
 setup_packages() {
   local needs=$setup_needs_run packages
   [ "$setup_level" = test ] && needs+=$setup_needs_test
   packages=$(setup_missing_packages <<<"$needs")
   # shellcheck disable=SC2086  # one word a package
-  setup_install_packages $packages
+  setup_install_packages $packages || return
+  if [ "$setup_level" = test ]; then setup_sanitizer_runtimes; fi
 }
 
 setup_node_is_recent() {

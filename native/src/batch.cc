@@ -7,10 +7,14 @@
 #if defined(__clang__)
 #define CLUSTERIP_NO_VECTORS
 #define CLUSTERIP_SCALAR_LOOP _Pragma("clang loop vectorize(disable) interleave(disable)")
+// No width here: clang 14 would ignore the attribute as a whole.
+#define CLUSTERIP_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl")))
 #else
 #define CLUSTERIP_NO_VECTORS \
   __attribute__((noinline, optimize("no-tree-vectorize", "no-tree-slp-vectorize")))
 #define CLUSTERIP_SCALAR_LOOP
+#define CLUSTERIP_AVX512 \
+  __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512")))
 #endif
 
 namespace clusterip {
@@ -131,8 +135,7 @@ __attribute__((target("avx2"))) void all_avx2(const FlowBatch& batch,
 }
 
 // AVX-512 rotates a word in one instruction and narrows 16 of them in another.
-__attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))) void all_avx512(
-    const FlowBatch& batch, const HashSettings& settings) noexcept {
+CLUSTERIP_AVX512 void all_avx512(const FlowBatch& batch, const HashSettings& settings) noexcept {
   vectors<16>(batch, settings);
 }
 #endif
@@ -146,10 +149,11 @@ bool can_run(BatchPath path) noexcept {
       return true;
 #if defined(__x86_64__)
     case BatchPath::kAvx2:
-      return __builtin_cpu_supports("avx2") != 0;
+      return static_cast<bool>(__builtin_cpu_supports("avx2"));
     case BatchPath::kAvx512:
-      return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-             __builtin_cpu_supports("avx512vl") != 0;
+      return static_cast<bool>(__builtin_cpu_supports("avx512f")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512bw")) &&
+             static_cast<bool>(__builtin_cpu_supports("avx512vl"));
 #endif
     default:
       return false;

@@ -65,8 +65,9 @@ class JudgeObject : public Napi::ObjectWrap<JudgeObject> {
     return info.Env().Undefined();
   }
 
-  bool judge_frames(std::span<const std::uint8_t> octets, std::span<const std::uint32_t> ends,
-                    PacketType type, std::span<std::uint32_t> results) const {
+  [[nodiscard]] bool judge_frames(std::span<const std::uint8_t> octets,
+                                  std::span<const std::uint32_t> ends, PacketType type,
+                                  std::span<std::uint32_t> results) const {
     if (ends.size() != results.size()) return false;
     std::size_t start = 0;
     for (std::size_t i = 0; i < ends.size(); ++i) {

@@ -14,6 +14,7 @@ import type { SocketOf } from "./serve-commands.ts";
 
 interface ExplainOptions {
   readonly csv?: boolean;
+  readonly table?: boolean;
   readonly json?: boolean;
   readonly icmp?: boolean;
   readonly udp?: boolean;
@@ -35,6 +36,7 @@ export function addExplainCommand(program: Command, socket: SocketOf): void {
       "--csv",
       "read rows hashmode,total_nodes,hash_init,proto,saddr,sport,dport; write them with ,bucket",
     )
+    .option("--table", "print the verdict table: a frame of every kind, what becomes of it, and why")
     .option("--json", "print JSON")
     .option("--icmp", "an ICMP echo instead of TCP")
     .option("--udp", "UDP instead of TCP")
@@ -43,7 +45,8 @@ export function addExplainCommand(program: Command, socket: SocketOf): void {
     .addOption(new Option("--hashmode <MODE>", "the hash mode").choices(hashModes))
     .option("--hash-init <SEED>", "the seed", integerOption(0, 0xffffffff))
     .action(async (from: string | undefined, to: string | undefined, options: ExplainOptions) => {
-      if (options.csv === true) await explainInput();
+      if (options.table === true) await printTable(options.json === true);
+      else if (options.csv === true) await explainInput();
       else await explainOne(from, to, options, socket);
     });
 }
@@ -53,6 +56,13 @@ function protocolOption(text: string): number {
   if (protocol === undefined)
     throw new InvalidArgumentError("expected a protocol name or a number of 0 to 255.");
   return protocol;
+}
+
+async function printTable(asJson: boolean): Promise<void> {
+  // Loaded here only: the frames of the table take a moment to build.
+  const { renderVerdictTable, verdictTableJson } = await import("./explain-table.ts");
+  if (asJson) printJson(verdictTableJson());
+  else print(renderVerdictTable());
 }
 
 async function explainInput(): Promise<void> {
@@ -69,7 +79,7 @@ async function explainOne(
   socket: SocketOf,
 ): Promise<void> {
   if (from === undefined || to === undefined) {
-    throw new ClusterIpError("CLUSTERIP_USAGE", "explain needs FROM and TO, or --csv.");
+    throw new ClusterIpError("CLUSTERIP_USAGE", "explain needs FROM and TO, or --csv, or --table.");
   }
   const client = parseEndpoint(from);
   const target = parseEndpoint(to);

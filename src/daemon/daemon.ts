@@ -6,6 +6,7 @@ import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type HostEvent, HostEvents } from "../host/events.ts";
+import type { Link } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { configureTun } from "../host/tun.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
@@ -14,9 +15,15 @@ import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 import { requireSame } from "./require-same.ts";
-import { differsOnlyInNodes, type Origin, resolveVirtualIp, type ServedVirtualIp } from "./resolve.ts";
-import { restore } from "./restore.ts";
-import { type ServedMap, Serving } from "./serving.ts";
+import {
+  asksForTheSame,
+  differsOnlyInNodes,
+  type Origin,
+  resolveVirtualIp,
+  type ServedVirtualIp,
+} from "./resolve.ts";
+import { SavedServing } from "./saved-serving.ts";
+import { Serving } from "./serving.ts";
 import type { StateFile } from "./state-file.ts";
 import { type DaemonStatus, daemonStatus, type VirtualIpStatus, virtualIpStatus } from "./status.ts";
 
@@ -40,8 +47,8 @@ export interface DaemonParts {
 export class Daemon {
   readonly #engine: Engine;
   readonly #log: Log;
-  readonly #state: StateFile;
   readonly #serving: Serving;
+  readonly #saved: SavedServing;
   readonly #announcer: Announcer;
   readonly #mutex = new Mutex();
   readonly #events: HostEvents;
@@ -54,9 +61,9 @@ export class Daemon {
   constructor({ engine, state, sendFrame, log }: DaemonParts) {
     this.#engine = engine;
     this.#log = log;
-    this.#state = state;
     this.#announcer = new Announcer(sendFrame, log);
     this.#serving = new Serving(engine, log);
+    this.#saved = new SavedServing(this.#serving, state, log);
     this.#events = new HostEvents((event) => this.#onHostEvent(event));
   }
 
@@ -69,11 +76,12 @@ export class Daemon {
       await checkRequirements();
       this.#engine.open();
       try {
-        const next = await this.#restoreAll(await this.#resolveAll(configured, "config"));
+        const wanted = await this.#resolveAll(configured, "config");
+        const next = await this.#saved.restore(wanted, this.#engine.device);
         if (this.#engine.device !== undefined) await configureTun(this.#engine.device);
         await this.#serving.sweep(next);
         await this.#serving.change(next);
-        this.#saveAtStart();
+        this.#saved.saveAtStart();
       } catch (error) {
         this.#engine.close();
         throw error;
@@ -115,7 +123,7 @@ export class Daemon {
         await this.#serving.lookAtLinks(),
         this.#engine.device,
       );
-      await this.#commit(new Map(this.#serving.current).set(settings.addressHost, added));
+      await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
       this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
       return this.#statusOf(added);
     });
@@ -126,7 +134,7 @@ export class Daemon {
       const { settings } = this.#served(addressHost);
       const next = new Map(this.#serving.current);
       next.delete(addressHost);
-      await this.#commit(next);
+      await this.#saved.change(next);
       this.#log.info({ vip: settings.vip }, "removed");
     });
   }
@@ -136,7 +144,7 @@ export class Daemon {
     return this.#transaction(async () => {
       const { settings, localNodes } = this.#served(addressHost);
       const next = changeNodes(localNodes, parseNodeChange(change), settings.totalNodes);
-      this.#setLocal(addressHost, next);
+      this.#saved.setLocal(this.#served(addressHost), next);
       this.#log.info({ vip: settings.vip, change, localNodes: next }, "buckets moved");
       return next;
     });
@@ -156,14 +164,14 @@ export class Daemon {
         if (!create) this.#served(addressHost); // refuses
         const links = await this.#serving.lookAtLinks();
         const added = resolveVirtualIp(settings, "request", links, this.#engine.device);
-        await this.#commit(new Map(this.#serving.current).set(addressHost, added));
+        await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
         this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
         return added.localNodes;
       }
       requireSame(served, settings);
       if (served.localNodes.includes(node)) return served.localNodes;
       const next = toNodeSet([...served.localNodes, node]);
-      this.#setLocal(addressHost, next);
+      this.#saved.setLocal(this.#served(addressHost), next);
       this.#log.info({ vip, node, localNodes: next }, "bucket taken");
       return next;
     });
@@ -180,7 +188,7 @@ export class Daemon {
       if (served === undefined) return [];
       if (!served.localNodes.includes(node)) return served.localNodes;
       const localNodes = served.localNodes.filter((other) => other !== node);
-      this.#setLocal(addressHost, localNodes);
+      this.#saved.setLocal(this.#served(addressHost), localNodes);
       this.#log.info({ vip: served.settings.vip, node, localNodes }, "bucket released");
       if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
       return localNodes;
@@ -193,7 +201,7 @@ export class Daemon {
       if (this.#serving.current.get(addressHost)?.localNodes.length !== 0) return;
       const next = new Map(this.#serving.current);
       next.delete(addressHost);
-      await this.#commit(next);
+      await this.#saved.change(next);
     });
   }
 
@@ -228,22 +236,32 @@ export class Daemon {
     return this.#transaction(async () => {
       const current = this.#serving.current;
       const next = new Map([...current].filter(([, { origin }]) => origin === "request"));
-      for (const [addressHost, wanted] of await this.#resolveAll(configured, "config")) {
-        const served = current.get(addressHost);
-        if (served !== undefined && differsOnlyInNodes(served, wanted)) {
-          const isSameRequest = String(served.settings.localNodes) === String(wanted.settings.localNodes);
-          next.set(addressHost, {
-            ...wanted,
-            isAdopted: served.isAdopted,
-            localNodes: isSameRequest ? served.localNodes : wanted.localNodes,
-          });
-        } else {
-          next.set(addressHost, wanted);
-        }
+      const links = await this.#serving.lookAtLinks();
+      for (const settings of configured) {
+        next.set(settings.addressHost, this.#reloaded(settings, current.get(settings.addressHost), links));
       }
-      await this.#commit(next);
+      await this.#saved.change(next);
       this.#log.info({ virtualIps: this.#vips() }, "reloaded");
     });
+  }
+
+  #reloaded(
+    settings: VirtualIpSettings,
+    served: ServedVirtualIp | undefined,
+    links: readonly Link[],
+  ): ServedVirtualIp {
+    // What is asked for as before stays as it is, even while its interface is away.
+    const wanted =
+      served !== undefined && asksForTheSame(served.settings, settings)
+        ? { ...served, settings, origin: "config" as const, localNodes: settings.localNodes }
+        : resolveVirtualIp(settings, "config", links, this.#engine.device);
+    if (served === undefined || !differsOnlyInNodes(served, wanted)) return wanted;
+    const areNodesUnchanged = String(served.settings.localNodes) === String(settings.localNodes);
+    return {
+      ...wanted,
+      isAdopted: served.isAdopted,
+      localNodes: areNodesUnchanged ? served.localNodes : settings.localNodes,
+    };
   }
 
   /** The interface of a virtual IP that is served. */
@@ -290,64 +308,6 @@ export class Daemon {
 
   #vips(): readonly string[] {
     return [...this.#serving.current.values()].map(({ settings }) => settings.vip);
-  }
-
-  /** Saves what is to be served, then serves it; refused as a whole when either fails. */
-  async #commit(next: ServedMap): Promise<void> {
-    const previous = this.#serving.current;
-    this.#state.save(next.values());
-    try {
-      await this.#serving.change(next);
-    } catch (error) {
-      this.#saveAgain(previous);
-      throw error;
-    }
-  }
-
-  /** The same for a move of buckets, which starts no process. */
-  #setLocal(addressHost: number, localNodes: NodeSet): void {
-    const previous = this.#serving.current;
-    const virtualIp = this.#served(addressHost);
-    this.#state.save(new Map(previous).set(addressHost, { ...virtualIp, localNodes }).values());
-    try {
-      this.#serving.setLocal(addressHost, localNodes);
-    } catch (error) {
-      this.#saveAgain(previous);
-      throw error;
-    }
-  }
-
-  #saveAgain(previous: ServedMap): void {
-    try {
-      this.#state.save(previous.values());
-    } catch (error) {
-      this.#log.error({ error: messageOf(error) }, "the saved state is not what is served");
-    }
-  }
-
-  /** What is served is right; a state that cannot be written must not keep it from being served. */
-  #saveAtStart(): void {
-    try {
-      this.#state.save(this.#serving.current.values());
-      this.#state.forgetReleases();
-    } catch (error) {
-      this.#log.error({ error: messageOf(error) }, "the state is not saved");
-    }
-  }
-
-  async #restoreAll(configured: Map<number, ServedVirtualIp>): Promise<Map<number, ServedVirtualIp>> {
-    const saved = this.#state.read();
-    if (saved.length === 0) return configured;
-    const links = await this.#serving.lookAtLinks();
-    return restore(
-      configured,
-      saved,
-      ({ settings, origin, asked }) => ({
-        ...resolveVirtualIp({ ...settings, localNodes: asked }, origin, links, this.#engine.device),
-        localNodes: settings.localNodes,
-      }),
-      this.#log,
-    );
   }
 
   async #resolveAll(

@@ -92,3 +92,10 @@ export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): bool
     a.clusterMac === b.clusterMac
   );
 }
+
+/** Whether two requests are the same but for the local buckets. */
+export function asksForTheSame(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
+  const request = ({ localNodes: _, ...rest }: VirtualIpSettings): string =>
+    JSON.stringify(rest, Object.keys(rest).sort());
+  return request(a) === request(b);
+}

@@ -29,7 +29,7 @@ interface VirtualIpState {
 }
 
 /** How often the engine looks whether the prefilter pays. */
-const SAMPLING_INTERVAL_MS = 1000;
+const SAMPLING_INTERVAL_MS = 250;
 
 export class UserspaceEngine implements Engine {
   readonly name = "userspace";
@@ -121,7 +121,7 @@ export class UserspaceEngine implements Engine {
     state.virtualIp = next;
   }
 
-  /** Looks at the traffic of the last second and lets the prefilter begin or end. */
+  /** Looks at the traffic since the last look and lets the prefilter begin or end. */
   #adaptSampling(): void {
     for (const [name, nic] of this.#nics) {
       try {

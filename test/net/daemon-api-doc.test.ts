@@ -58,9 +58,9 @@ describeNet("daemon: docs/api.md", { tools: ["curl"] }, () => {
 
   it("names every route", async () => {
     const routes = [...documentation.matchAll(/^\| `([A-Z]+) (\/v1\/\S+)`/gm)];
-    expect(routes).toHaveLength(8);
+    expect(routes).toHaveLength(12);
     for (const [, method = "", route = ""] of routes) {
-      const url = `http://localhost${route.replace("VIP", "192.0.2.250")}`;
+      const url = `http://localhost${route.replace("VIP", "192.0.2.250").replace("/N", "/1")}`;
       const curl = ["curl", "-sS", "--unix-socket", daemon.socket, "-X", method, url];
       const answer = await lab.node(1).exec(curl);
       // Whatever it answers, it knows the route and the method.

@@ -15,6 +15,8 @@ test("adds and removes one bucket", () => {
   expect(changeNodes([1, 3], parseNodeChange("-1"), 4)).toEqual([3]);
   expect(changeNodes([], parseNodeChange("+16"), 16)).toEqual([16]);
   expect(parseNodeChange("+03")).toEqual({ action: "add", node: 3 });
+  // With its newline the longest that the kernel took.
+  expect(parseNodeChange("+00000003")).toEqual({ action: "add", node: 3 });
 });
 
 test.each([

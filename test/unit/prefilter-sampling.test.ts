@@ -1,4 +1,4 @@
-/** When foreign frames begin to be counted by samples, and when every one is counted again. */
+/** When foreign frames begin to be counted by samples, how densely, and when every one is counted again. */
 import { expect, test } from "vitest";
 import { SamplingChoice } from "../../src/engine/prefilter/sampling.ts";
 
@@ -14,23 +14,37 @@ function choices(choice: SamplingChoice, perSecond: readonly number[]): number[]
   });
 }
 
+const seconds = (count: number, perSecond: number): number[] =>
+  Array.from({ length: count }, () => perSecond);
+
 test("auto: what was counted before the first look is no traffic", () => {
   expect(choices(new SamplingChoice("auto"), [0])).toEqual([1]);
 });
 
-test("auto: a flood is sampled after one second", () => {
-  expect(choices(new SamplingChoice("auto"), [3999, 4000, 100_000])).toEqual([1, 256, 256]);
+test("auto: a flood is sampled at once, about 500 a second", () => {
+  expect(choices(new SamplingChoice("auto"), [3999, 4000, 100_000, 2_000_000])).toEqual([1, 8, 256, 4096]);
+  expect(choices(new SamplingChoice("auto"), [2_000_000, 100_000_000])).toEqual([4096, 65_536]);
 });
 
-test("auto: ten calm seconds in a row end it, one wave in them begins anew", () => {
-  const calm = Array.from({ length: 9 }, () => 999);
-  const busy = Array.from({ length: 9 }, () => 256);
-  expect(choices(new SamplingChoice("auto"), [5000, ...calm, 1000, ...calm, 0, 0])).toEqual([
-    ...[256, ...busy, 256],
-    ...[...busy, 1, 1],
-  ]);
+test("auto: a little more or less changes nothing", () => {
+  const steady = [100_000, 140_000, 60_000, 100_000];
+  expect(choices(new SamplingChoice("auto"), steady)).toEqual([256, 256, 256, 256]);
+});
+
+test("auto: a calm minute ends it", () => {
+  const found = choices(new SamplingChoice("auto"), [5000, ...seconds(61, 999)]);
+  expect(found.slice(0, 60)).toEqual(seconds(60, 8));
+  expect(found.at(-1)).toBe(1);
+});
+
+test("auto: one wave in a minute keeps it, at the density of that wave", () => {
+  const minute = [...seconds(30, 0), 20_000, ...seconds(30, 0)];
+  const found = choices(new SamplingChoice("auto"), [2_000_000, ...minute, ...minute]);
+  expect(new Set(found)).toEqual(new Set([4096, 32]));
+  expect(found.at(-1)).toBe(32);
 });
 
 test.each([1, 16, 256])("a fixed rate of %i stays", (sampling) => {
-  expect(choices(new SamplingChoice(sampling), [0, 100_000, 0])).toEqual([sampling, sampling, sampling]);
+  const found = choices(new SamplingChoice(sampling), [0, 100_000, ...seconds(70, 0)]);
+  expect(new Set(found)).toEqual(new Set([sampling]));
 });

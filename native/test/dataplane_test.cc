@@ -1,0 +1,469 @@
+// The whole packet path with its worker thread, in a network namespace. Under ThreadSanitizer this
+// is about the hand-over of jobs between the control side and the worker.
+#include "dataplane.h"
+
+#include <linux/filter.h>
+
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <thread>
+
+#include "network.h"
+#include "packets.h"
+#include "require.h"
+#include "test.h"
+
+namespace clusterip::test {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSoon{2000};
+constexpr milliseconds kNever{100};
+constexpr std::uint8_t kNodes = 4;
+constexpr const char* kMacDigits = "d1d85acccc21";
+
+// RET K: the number of octets to pass.
+constexpr sock_filter kPassAll{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0xffffffff};
+constexpr sock_filter kDropAll{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+
+VirtualIpSettings settings(std::uint16_t local_mask) {
+  return {.address_host = kVip,
+          .cluster_mac = {0xd1, 0xd8, 0x5a, 0xcc, 0xcc, 0x21},
+          .hash = {.mode = HashMode::kSourceIpSourcePort, .total_nodes = kNodes, .hash_init = 7},
+          .local_mask = local_mask};
+}
+
+std::unique_ptr<Dataplane> started() {
+  auto result = Dataplane::start(kTunName);
+  REQUIRE(std::holds_alternative<std::unique_ptr<Dataplane>>(result));
+  return std::get<std::unique_ptr<Dataplane>>(std::move(result));
+}
+
+Dataplane::Id id_of(const Result<Dataplane::Id>& result) {
+  REQUIRE(std::holds_alternative<Dataplane::Id>(result));
+  return std::get<Dataplane::Id>(result);
+}
+
+int error_of(const Result<Dataplane::Id>& result) {
+  const auto* error = std::get_if<SysError>(&result);
+  return error == nullptr ? 0 : error->error;
+}
+
+int error_of(const std::optional<SysError>& error) { return error ? error->error : 0; }
+
+NicCounters counters_of(Dataplane& dataplane, Dataplane::Id nic) {
+  const auto result = dataplane.nic_counters(nic);
+  REQUIRE(std::holds_alternative<NicCounters>(result));
+  return std::get<NicCounters>(result);
+}
+
+VirtualIpCounters buckets_of(Dataplane& dataplane, Dataplane::Id virtual_ip) {
+  const auto result = dataplane.virtual_ip_counters(virtual_ip);
+  REQUIRE(std::holds_alternative<VirtualIpCounters>(result));
+  return std::get<VirtualIpCounters>(result);
+}
+
+std::uint64_t frames(std::span<const Tally> tallies) {
+  return std::accumulate(tallies.begin(), tallies.end(), std::uint64_t{0},
+                         [](std::uint64_t sum, const Tally& tally) { return sum + tally.frames; });
+}
+
+std::uint64_t with_reason(const NicCounters& counters, Reason reason) {
+  return counters.by_reason[static_cast<std::size_t>(reason)].frames;
+}
+
+// Every frame is counted exactly once.
+void check_sum(const NicCounters& counters) {
+  CHECK_EQUAL(frames(counters.by_reason) + counters.capture_truncated.frames +
+                  counters.delivery_failed.frames,
+              counters.received.frames);
+}
+
+// A dataplane that serves the virtual IP on nic0.
+struct Served {
+  std::unique_ptr<Dataplane> dataplane;
+  Dataplane::Id nic = 0;
+  Dataplane::Id virtual_ip = 0;
+};
+
+Served serve(std::uint16_t local_mask) {
+  Served served{.dataplane = started()};
+  configure_tun();
+  served.nic = id_of(served.dataplane->add_nic());
+  REQUIRE(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+  served.virtual_ip = id_of(served.dataplane->add_virtual_ip(served.nic, settings(local_mask), {}));
+  return served;
+}
+
+Octets datagram_from(std::uint16_t source_port, std::uint8_t number = 0) {
+  return ethernet(ipv4({.source = 0xc6336407}, udp(source_port, 80, {number})));
+}
+
+unsigned bucket_of_port(std::uint16_t port) {
+  const auto word = static_cast<std::uint32_t>(((port & 0xff) << 8) | (port >> 8));
+  return bucket_of(0xc6336407, {.source = word, .destination = 0x5000}, settings(0).hash);
+}
+
+bool is_local(unsigned bucket, std::uint16_t mask) { return ((mask >> (bucket - 1)) & 1) != 0; }
+
+// Waits until the dataplane has received as many frames.
+NicCounters counters_after(Dataplane& dataplane, Dataplane::Id nic, std::uint64_t received) {
+  NicCounters counters = counters_of(dataplane, nic);
+  for (int i = 0; i < 300 && counters.received.frames + counters.kernel_dropped < received; ++i) {
+    std::this_thread::sleep_for(milliseconds(10));
+    counters = counters_of(dataplane, nic);
+  }
+  return counters;
+}
+
+// Frames of all buckets from a thread of its own, until stop().
+class Traffic {
+ public:
+  // Returns when the first frames are on their way.
+  Traffic() : thread_([this] { run(); }) {
+    while (sent_ < 10) std::this_thread::sleep_for(milliseconds(1));
+  }
+  ~Traffic() { stop(); }
+  Traffic(const Traffic&) = delete;
+  Traffic& operator=(const Traffic&) = delete;
+
+  std::uint64_t stop() {
+    stopping_ = true;
+    if (thread_.joinable()) thread_.join();
+    return sent_;
+  }
+
+ private:
+  void run() {
+    const Port peer("peer0");
+    for (std::uint16_t port = 1024; !stopping_; ++port) {
+      if (peer.send(datagram_from(port))) ++sent_;
+      if (port % 64 == 0) std::this_thread::sleep_for(milliseconds(1));
+    }
+  }
+
+  std::atomic<bool> stopping_ = false;
+  std::atomic<std::uint64_t> sent_ = 0;
+  std::thread thread_;  // the last: it uses the others
+};
+
+}  // namespace
+
+TEST(dataplane_starts_once) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  {
+    const auto first = started();
+    const auto second = Dataplane::start(kTunName);
+    CHECK(std::holds_alternative<SysError>(second));
+    CHECK_EQUAL(std::get<SysError>(second).error, EBUSY);
+  }
+  CHECK_EQUAL(index_of(kTunName), 0);
+  (void)started();
+}
+
+TEST(dataplane_refuses_what_it_does_not_know) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const auto dataplane = started();
+  const Dataplane::Id nic = id_of(dataplane->add_nic());
+  CHECK_EQUAL(error_of(dataplane->open_nic(nic, 4242)), ENODEV);
+  CHECK_EQUAL(error_of(dataplane->open_nic(nic + 1, index_of("nic0"))), ENOENT);
+  CHECK_EQUAL(error_of(dataplane->add_virtual_ip(nic + 1, settings(1), {})), ENOENT);
+  CHECK_EQUAL(error_of(dataplane->set_local(4242, 1, {})), ENOENT);
+  CHECK(std::holds_alternative<SysError>(dataplane->nic_counters(4242)));
+  CHECK(std::holds_alternative<SysError>(dataplane->virtual_ip_counters(4242)));
+  CHECK_EQUAL(error_of(dataplane->close_nic(4242)), 0);
+  CHECK_EQUAL(error_of(dataplane->remove_nic(4242)), 0);
+  CHECK_EQUAL(error_of(dataplane->remove_virtual_ip(4242, {})), 0);
+  CHECK_EQUAL(error_of(dataplane->reopen_tun(kTunName)), EBUSY);
+}
+
+TEST(dataplane_subscribes_while_it_serves) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(1);
+  CHECK(is_subscribed(kMacDigits));
+  CHECK(!served.dataplane->close_nic(served.nic));
+  CHECK(!is_subscribed(kMacDigits));
+  CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+  CHECK(is_subscribed(kMacDigits));
+  // Two virtual IPs may share a cluster MAC.
+  VirtualIpSettings other = settings(1);
+  other.address_host += 1;
+  const Dataplane::Id second = id_of(served.dataplane->add_virtual_ip(served.nic, other, {}));
+  CHECK(!served.dataplane->remove_virtual_ip(served.virtual_ip, {}));
+  CHECK(is_subscribed(kMacDigits));
+  CHECK(!served.dataplane->remove_virtual_ip(second, {}));
+  CHECK(!is_subscribed(kMacDigits));
+}
+
+TEST(dataplane_delivers_own_buckets_and_counts_all) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  constexpr std::uint16_t kMask = 0b0101;
+  constexpr std::uint16_t kFirst = 2000;
+  constexpr std::uint16_t kCount = 200;
+  const Served served = serve(kMask);
+  const Port peer("peer0");
+  const UdpServer server(80);
+  std::array<std::uint64_t, kMaxNodes> expected{};
+  unsigned own = 0;
+  for (std::uint16_t i = 0; i < kCount; ++i) {
+    const unsigned bucket = bucket_of_port(kFirst + i);
+    ++expected.at(bucket - 1);
+    CHECK(peer.send(datagram_from(kFirst + i, static_cast<std::uint8_t>(i))));
+    if (!is_local(bucket, kMask)) continue;
+    ++own;
+    CHECK(server.receive(kSoon) == Octets({static_cast<std::uint8_t>(i)}));
+  }
+  CHECK(server.receive(kNever).empty());
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, kCount);
+  CHECK_EQUAL(counters.received.frames, kCount);
+  CHECK_EQUAL(counters.received.bytes, kCount * datagram_from(0).size());
+  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), own);
+  CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), kCount - own);
+  check_sum(counters);
+  const VirtualIpCounters buckets = buckets_of(*served.dataplane, served.virtual_ip);
+  for (unsigned bucket = 1; bucket <= kMaxNodes; ++bucket) {
+    const bool local = is_local(bucket, kMask);
+    const std::uint64_t of_bucket = expected.at(bucket - 1);
+    CHECK_EQUAL(buckets.local.at(bucket - 1).frames, local ? of_bucket : 0);
+    CHECK_EQUAL(buckets.foreign.at(bucket - 1).frames, local ? 0 : of_bucket);
+  }
+}
+
+TEST(dataplane_sorts_every_kind_of_frame) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  const Port peer("peer0");
+  const Port tap(kTunName);
+  const Octets fragment = ipv4({.source = 0xc6336407, .fragment = 3}, Octets(16, 9));
+  const Octets datagram = ipv4({.source = 0xc6336407}, udp(9, 80, {7}));
+  CHECK(peer.send(padded(ethernet(datagram), 60)));
+  CHECK(tap.receive(kSoon) == datagram);
+  CHECK(peer.send(padded(tagged(ethernet(datagram), 0), 64)));  // the kernel takes this tag off
+  CHECK(tap.receive(kSoon) == datagram);
+  CHECK(peer.send(ethernet(fragment)));
+  CHECK(tap.receive(kSoon) == fragment);
+  CHECK(peer.send(tagged(ethernet(datagram), 7)));
+  CHECK(peer.send(ethernet(datagram, 0x86dd)));
+  CHECK(peer.send(ethernet(ipv4({.destination = kVip + 9}, udp(9, 80)))));
+  CHECK(peer.send(ethernet(ipv4({.protocol = IPPROTO_ICMP}, icmp(0, 0)))));
+  CHECK(tap.receive(kNever).empty());
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, 7);
+  CHECK_EQUAL(counters.received.frames, 7u);
+  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 2u);
+  CHECK_EQUAL(with_reason(counters, Reason::kLaterFragment), 1u);
+  CHECK_EQUAL(with_reason(counters, Reason::kVlanTagged), 1u);
+  CHECK_EQUAL(with_reason(counters, Reason::kNotIpv4), 1u);
+  CHECK_EQUAL(with_reason(counters, Reason::kOtherAddress), 1u);
+  CHECK_EQUAL(with_reason(counters, Reason::kIcmpUnsolicited), 1u);
+  CHECK_EQUAL(buckets_of(*served.dataplane, served.virtual_ip).without_bucket.frames, 1u);
+  check_sum(counters);
+}
+
+TEST(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  const Port peer("peer0");
+  REQUIRE(ip(std::string("link set ") + kTunName + " down"));
+  CHECK(peer.send(datagram_from(1)));
+  NicCounters counters = counters_after(*served.dataplane, served.nic, 1);
+  CHECK_EQUAL(counters.delivery_failed.frames, 1u);
+  CHECK_EQUAL(counters.last_delivery_errno, EIO);
+  REQUIRE(ip(std::string("link del ") + kTunName));
+  CHECK(peer.send(datagram_from(1)));
+  counters = counters_after(*served.dataplane, served.nic, 2);
+  CHECK_EQUAL(counters.delivery_failed.frames, 2u);
+  CHECK_EQUAL(counters.last_delivery_errno, EBADFD);
+  CHECK(!served.dataplane->reopen_tun(kTunName));
+  configure_tun();
+  const UdpServer server(80);
+  CHECK(peer.send(datagram_from(1, 5)));
+  CHECK(server.receive(kSoon) == Octets({5}));
+  check_sum(counters_of(*served.dataplane, served.nic));
+}
+
+TEST(gained_bucket_does_not_count_for_frames_that_wait) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const auto dataplane = started();
+  configure_tun();
+  // Opened before the capture: what this one has seen, the capture has too.
+  const Port witness("nic0");
+  const Dataplane::Id nic = id_of(dataplane->add_nic());
+  REQUIRE(!dataplane->open_nic(nic, index_of("nic0")));
+  const Dataplane::Id virtual_ip = id_of(dataplane->add_virtual_ip(nic, settings(0), {}));
+  const Port peer("peer0");
+  std::uint64_t waited = 0;
+  for (unsigned round = 0; round < 20; ++round) {
+    for (std::uint16_t i = 0; i < 50; ++i) CHECK(peer.send(datagram_from(3000 + i)));
+    for (unsigned i = 0; i < 50; ++i) CHECK(!witness.receive(kSoon).empty());
+    CHECK(!dataplane->set_local(virtual_ip, 0xffff, {}));
+    waited += 50;
+    CHECK_EQUAL(frames(buckets_of(*dataplane, virtual_ip).foreign), waited);
+    CHECK_EQUAL(frames(buckets_of(*dataplane, virtual_ip).local), 0u);
+    CHECK(!dataplane->set_local(virtual_ip, 0, {}));
+  }
+}
+
+TEST(buckets_move_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0);
+  Traffic traffic;
+  for (unsigned i = 0; i < 500; ++i) {
+    CHECK(!served.dataplane->set_local(served.virtual_ip, static_cast<std::uint16_t>(i), {}));
+    if (i % 10 == 0) check_sum(counters_of(*served.dataplane, served.nic));
+  }
+  const std::uint64_t sent = traffic.stop();
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, sent);
+  CHECK(sent > 0);
+  CHECK_EQUAL(counters.received.frames + counters.kernel_dropped, sent);
+  check_sum(counters);
+  const VirtualIpCounters buckets = buckets_of(*served.dataplane, served.virtual_ip);
+  CHECK_EQUAL(frames(buckets.local) + frames(buckets.foreign) + counters.delivery_failed.frames,
+              counters.received.frames);
+}
+
+TEST(virtual_ips_come_and_go_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  Traffic traffic;
+  std::vector<Dataplane::Id> others;
+  for (std::uint32_t i = 1; i <= 100; ++i) {
+    VirtualIpSettings other = settings(0xffff);
+    other.address_host += i;
+    others.push_back(id_of(served.dataplane->add_virtual_ip(served.nic, other, {})));
+  }
+  for (const Dataplane::Id id : others) CHECK(!served.dataplane->remove_virtual_ip(id, {}));
+  CHECK(!served.dataplane->remove_virtual_ip(served.virtual_ip, {}));
+  (void)traffic.stop();
+  const NicCounters counters = counters_of(*served.dataplane, served.nic);
+  check_sum(counters);
+  CHECK(with_reason(counters, Reason::kLocalBucket) > 0);
+}
+
+TEST(nics_come_and_go_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  Traffic traffic;
+  for (unsigned i = 0; i < 50; ++i) {
+    CHECK(!served.dataplane->close_nic(served.nic));
+    CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+    CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));  // once more, in its place
+    const Dataplane::Id other = id_of(served.dataplane->add_nic());
+    CHECK(!served.dataplane->open_nic(other, index_of("peer0")));
+    (void)id_of(served.dataplane->add_virtual_ip(other, settings(1), {}));
+    CHECK(!served.dataplane->remove_nic(other));
+  }
+  (void)traffic.stop();
+  check_sum(counters_of(*served.dataplane, served.nic));
+}
+
+TEST(device_disappears_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  Traffic traffic;
+  REQUIRE(ip("link set nic0 down"));
+  REQUIRE(ip("link set nic0 up"));
+  std::this_thread::sleep_for(milliseconds(20));
+  REQUIRE(ip("link del nic0"));
+  check_sum(counters_of(*served.dataplane, served.nic));
+  CHECK(!served.dataplane->remove_virtual_ip(served.virtual_ip, {}));
+  CHECK(!served.dataplane->close_nic(served.nic));
+  (void)traffic.stop();
+}
+
+TEST(prefilter_drops_in_the_kernel_and_weighs_what_it_passes) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0);
+  const Port peer("peer0");
+  const Prefilter all{.program = {kPassAll},
+                      .foreign_weights = {{.address_host = kVip, .frames = 8}}};
+  const Prefilter none{.program = {kDropAll}};
+  CHECK(!served.dataplane->set_prefilter(served.nic, none, true));
+  for (unsigned i = 0; i < 10; ++i) CHECK(peer.send(datagram_from(5000)));
+  std::this_thread::sleep_for(kNever);
+  CHECK_EQUAL(counters_of(*served.dataplane, served.nic).received.frames, 0u);
+  CHECK(!served.dataplane->set_prefilter(served.nic, all, false));
+  CHECK(peer.send(datagram_from(5000)));
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, 8);
+  CHECK_EQUAL(counters.received.frames, 8u);
+  CHECK_EQUAL(counters.received_variance.frames, 8.0 * 7);
+  CHECK_EQUAL(frames(buckets_of(*served.dataplane, served.virtual_ip).foreign), 8u);
+  check_sum(counters);
+  CHECK_EQUAL(error_of(served.dataplane->set_prefilter(4242, all, false)), ENOENT);
+}
+
+TEST(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weighed) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0);
+  const Port peer("peer0");
+  const Prefilter broken{.program = {{.code = 0xffff, .jt = 0, .jf = 0, .k = 0}},
+                         .not_ours_weight = 8,
+                         .foreign_weights = {{.address_host = kVip, .frames = 8}}};
+  CHECK(!served.dataplane->set_prefilter(served.nic, broken, true));
+  CHECK(peer.send(datagram_from(5000)));
+  NicCounters counters = counters_after(*served.dataplane, served.nic, 1);
+  CHECK_EQUAL(counters.prefilter_errno, EINVAL);
+  CHECK_EQUAL(counters.received.frames, 1u);
+  // It stays so when the capture is opened again.
+  CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+  CHECK(peer.send(datagram_from(5000)));
+  counters = counters_after(*served.dataplane, served.nic, 2);
+  CHECK_EQUAL(counters.prefilter_errno, EINVAL);
+  CHECK_EQUAL(counters.received.frames, 2u);
+  check_sum(counters);
+}
+
+TEST(prefilters_change_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0);
+  const Prefilter all{.program = {kPassAll}};
+  Traffic traffic;
+  for (unsigned i = 0; i < 200; ++i) {
+    CHECK(!served.dataplane->set_local(served.virtual_ip, i % 2 == 0 ? 0x000f : 0, all));
+    CHECK(!served.dataplane->set_prefilter(served.nic, i % 3 == 0 ? Prefilter{} : all, i % 3 != 0));
+  }
+  // Nothing was dropped on purpose, so nothing may be missing.
+  const std::uint64_t sent = traffic.stop();
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, sent);
+  CHECK_EQUAL(counters.received.frames + counters.kernel_dropped, sent);
+  check_sum(counters);
+}
+
+// JavaScript is one caller; the interface does not say that there cannot be more.
+TEST(many_callers_at_once_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff);
+  Traffic traffic;
+  std::vector<std::thread> callers;
+  std::atomic<unsigned> failures = 0;
+  for (unsigned caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (unsigned i = 0; i < 100; ++i) {
+        const auto mask = static_cast<std::uint16_t>(1u << ((i + caller) % kNodes));
+        if (served.dataplane->set_local(served.virtual_ip, mask, {})) ++failures;
+        const auto counters = served.dataplane->nic_counters(served.nic);
+        if (!std::holds_alternative<NicCounters>(counters)) ++failures;
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  (void)traffic.stop();
+  CHECK_EQUAL(failures.load(), 0u);
+  check_sum(counters_of(*served.dataplane, served.nic));
+}
+
+TEST(dataplane_closes_under_traffic) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  for (unsigned i = 0; i < 10; ++i) {
+    Served served = serve(0xffff);
+    Traffic traffic;
+    std::this_thread::sleep_for(milliseconds(5));
+    served.dataplane.reset();
+    (void)traffic.stop();
+    CHECK(!is_subscribed(kMacDigits));
+    CHECK_EQUAL(index_of(kTunName), 0);
+  }
+}
+
+}  // namespace clusterip::test

@@ -1,0 +1,60 @@
+// A network namespace for one test, with a cable between a client and the node under test:
+//
+//     peer0 ──────────── nic0 · Dataplane · clusterip0
+//     the test writes    the capture         the TUN, with the virtual IP; the test reads from
+//     frames here        is here             a UDP socket or taps the device
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "packets.h"
+#include "sys.h"
+
+namespace clusterip::test {
+
+inline constexpr const char* kTunName = "clusterip0";
+
+// Moves this thread into a new network namespace and lays the cable.
+// Returns a sentence when that cannot be done here.
+std::optional<std::string> enter_network();
+
+// Runs a command of iproute2; returns whether it succeeded.
+bool ip(const std::string& arguments);
+
+int index_of(const std::string& device);
+
+// Gives the TUN the virtual IP, so that packets for it are taken.
+void configure_tun();
+
+// A raw socket on one device, to write frames and to see what passes.
+class Port {
+ public:
+  explicit Port(const std::string& device);
+
+  [[nodiscard]] bool send(std::span<const std::uint8_t> frame) const;
+  // The next frame (on a TUN: the next packet) that came in; empty when none comes in time.
+  [[nodiscard]] Octets receive(std::chrono::milliseconds timeout) const;
+
+ private:
+  Fd fd_;
+};
+
+// A UDP socket on the virtual IP.
+class UdpServer {
+ public:
+  explicit UdpServer(std::uint16_t port);
+  [[nodiscard]] Octets receive(std::chrono::milliseconds timeout) const;
+
+ private:
+  Fd fd_;
+};
+
+// Whether the NIC is subscribed to the link-layer address, given as the kernel writes it.
+bool is_subscribed(const std::string& mac_digits);
+
+}  // namespace clusterip::test

@@ -1,0 +1,76 @@
+// Every row of the verdict table (src/verdict-table), which scripts/test-native has written down as
+// octets.
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <string_view>
+
+#include "invariants.h"
+#include "packets.h"
+#include "test.h"
+#include "verdict.h"
+
+namespace clusterip::test {
+namespace {
+
+struct Row {
+  PacketType type = PacketType::kHost;
+  VirtualIp virtual_ip;
+  std::string reason;
+  unsigned bucket = 0;
+  Octets frame;
+};
+
+Octets octets_of(std::string_view hex) {
+  Octets octets;
+  for (std::size_t at = 0; at + 1 < hex.size(); at += 2) {
+    const std::string_view digits = hex.substr(at, 2);
+    octets.push_back(0);
+    std::from_chars(digits.data(), digits.data() + digits.size(), octets.back(), 16);
+  }
+  return octets;
+}
+
+// TYPE ADDRESS MODE TOTAL_NODES HASH_INIT LOCAL_MASK REASON BUCKET [HEX]
+Row read_row(const std::string& line) {
+  std::istringstream words(line);
+  Row row;
+  std::array<unsigned, 3> small{};
+  std::string hex;
+  words >> small[0] >> row.virtual_ip.address_host >> small[1] >> small[2];
+  words >> row.virtual_ip.hash.hash_init >> row.virtual_ip.local_mask >> row.reason >> row.bucket;
+  CHECK(words);
+  words >> hex;
+  row.type = static_cast<PacketType>(small[0]);
+  row.virtual_ip.hash.mode = static_cast<HashMode>(small[1]);
+  row.virtual_ip.hash.total_nodes = static_cast<std::uint8_t>(small[2]);
+  row.frame = octets_of(hex);
+  return row;
+}
+
+}  // namespace
+
+TEST(verdict_table) {
+  const char* file = std::getenv("VERDICT_TABLE");  // NOLINT(concurrency-mt-unsafe): read only
+  if (file == nullptr)
+    SKIP("needs the verdict table: run by scripts/test-native after npm run build");
+  std::ifstream table_file(file);
+  std::string line;
+  unsigned rows = 0;
+  while (std::getline(table_file, line)) {
+    const Row row = read_row(line);
+    VirtualIpTable table;
+    table.assign({&row.virtual_ip, 1});
+    const Judgement judgement = judge(row.frame, row.type, table);
+    CHECK_EQUAL(kReasonNames.at(static_cast<std::size_t>(judgement.reason)), row.reason);
+    CHECK_EQUAL(judgement.bucket, row.bucket);
+    require_judge_invariants(row.frame, row.type, {&row.virtual_ip, 1});
+    ++rows;
+  }
+  CHECK(rows > 50);
+}
+
+}  // namespace clusterip::test

@@ -1,0 +1,116 @@
+/** Mutants that no test can catch because they do the same, each with the reason. */
+export interface Equivalent {
+  readonly file: string;
+  /** what stands in the source, without indentation */
+  readonly from: string;
+  /** what the mutant says instead; any mutation of the line when it is missing */
+  readonly to?: string;
+  readonly why: string;
+}
+
+const OVERWRITTEN = "A default that nobody sees: every virtual IP gets all its settings from JavaScript.";
+
+const NO_PORTS = "The hash does not use the ports of this protocol, or of this mode, whatever they are.";
+const OFFSET_IS_0 = "The offset is 0 here: only AH has another one, and has returned above.";
+const LARGER_TABLE = "A larger table finds the same entries.";
+
+export const equivalents: readonly Equivalent[] = [
+  {
+    file: "native/src/bucket.h",
+    from: "kSourceIpSourcePortDestPort = 2,",
+    to: "kSourceIpSourcePortDestPort = 3,",
+    why: "flow_hash takes every value but 0 and 1 for this mode, and nothing else looks at it.",
+  },
+  { file: "native/src/bucket.h", from: "std::uint8_t total_nodes = 1;", why: OVERWRITTEN },
+  { file: "native/src/bucket.h", from: "std::uint32_t hash_init = 0;", why: OVERWRITTEN },
+  {
+    file: "native/src/verdict.cc",
+    from: "const std::size_t ports_at = header_length + *offset;",
+    to: "const std::size_t ports_at = header_length - *offset;",
+    why: OFFSET_IS_0,
+  },
+  {
+    file: "native/src/verdict.cc",
+    from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
+    to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 3, 2));",
+    why: LARGER_TABLE,
+  },
+  {
+    file: "native/src/verdict.cc",
+    from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
+    to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 3));",
+    why: LARGER_TABLE,
+  },
+  {
+    file: "native/src/verdict.cc",
+    from: "judgement.reason = Reason::kNotIpv4;",
+    to: "",
+    why: "A new Judgement has this reason already; the line says so for the reader.",
+  },
+  {
+    file: "src/core/bucket.ts",
+    from: 'export function hashOf(flow: Flow, settings: Pick<HashSettings, "hashMode" | "hashInit">): number {',
+    to: 'export function hashOf(flow: Flow, settings: Pick<HashSettings, "hashMode" & "hashInit">): number {',
+    why: "A type: the program is the same.",
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "if (offset === undefined) return byFlow(target, protocol, saddrHost, 0, 0);",
+    to: "if (offset === undefined) return byFlow(target, protocol, saddrHost, 1, 0);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "if (offset === undefined) return byFlow(target, protocol, saddrHost, 0, 0);",
+    to: "if (offset === undefined) return byFlow(target, protocol, saddrHost, 0, 1);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "if (offset === undefined) return byFlow(target, protocol, saddrHost, 0, 0);",
+    to: "if (false) return byFlow(target, protocol, saddrHost, 0, 0);",
+    why: "It goes on with an offset that is no number, reads no ports, and the hash would not use them.",
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "if (ICMP_REQUESTS.has(type)) return byFlow(target, protocolNumbers.icmp, saddrHost, 0, 0);",
+    to: "if (ICMP_REQUESTS.has(type)) return byFlow(target, protocolNumbers.icmp, saddrHost, 1, 0);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "if (ICMP_REQUESTS.has(type)) return byFlow(target, protocolNumbers.icmp, saddrHost, 0, 0);",
+    to: "if (ICMP_REQUESTS.has(type)) return byFlow(target, protocolNumbers.icmp, saddrHost, 0, 1);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "return byFlow(target, protocol, clientHost, 0, 0);",
+    to: "return byFlow(target, protocol, clientHost, 1, 0);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "return byFlow(target, protocol, clientHost, 0, 0);",
+    to: "return byFlow(target, protocol, clientHost, 0, 1);",
+    why: NO_PORTS,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "const portsAt = headerLength + offset;",
+    to: "const portsAt = headerLength - offset;",
+    why: OFFSET_IS_0,
+  },
+  {
+    file: "src/core/classify.ts",
+    from: "return bytes[at] ?? 0;",
+    to: "return bytes[at] ?? 1;",
+    why: "Never read behind the end: every caller has checked the length.",
+  },
+  {
+    file: "src/core/cluster-mac.ts",
+    from: "const isGroup = (Number.parseInt(digits.slice(0, 2), 16) & 1) === 1;",
+    to: "const isGroup = (Number.parseInt(digits.slice(1, 2), 16) & 1) === 1;",
+    why: "The low bit of the octet is that of its second digit.",
+  },
+];

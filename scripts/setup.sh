@@ -28,10 +28,17 @@ setup_needs_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
-clang++                : clang         : builds the fuzzers and the sanitized tests
+/usr/include/bpf/bpf.h : libbpf-dev    : builds the engine bpf
+clang++                : clang         : builds the engine bpf, the fuzzers and the sanitized tests
 llvm-cov               : llvm          : coverage of the verdict
 clang-format           : clang-format   : format check of the dataplane
 clang-tidy             : clang-tidy     : static analysis of the dataplane
+pacemakerd             : pacemaker      : the cluster test
+corosync               : corosync       : the cluster test
+crm                    : crmsh          : configures the cluster of that test
+ocf-tester             : resource-agents : tests the resource agent
+xmllint                : libxml2-utils  : ocf-tester checks the meta-data of the agent with it
+systemd-analyze        : systemd        : checks the service
 "
 
 setup_say() { echo "setup: $*" >&2; }
@@ -89,7 +96,22 @@ setup_install_packages() {
     echo "iperf3 iperf3/start_daemon boolean false" | "${as_root[@]}" debconf-set-selections
   fi
   local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends)
-  setup_quietly "${as_root[@]}" apt-get update && setup_quietly "${install[@]}" "$@"
+  setup_quietly "${as_root[@]}" apt-get update && setup_without_services "${install[@]}" "$@"
+}
+
+# Corosync, Pacemaker and others would start when they are installed; here they only serve tests. Debian asks
+# policy-rc.d first (invoke-rc.d(8)); where the machine has one of its own, that decides.
+setup_without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [ -e "$policy" ]; then
+    setup_quietly "$@"
+    return
+  fi
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+  setup_quietly "$@" || status=$?
+  "${as_root[@]}" rm -f "$policy"
+  return "$status"
 }
 
 # The runtimes of clang's sanitizers and fuzzer: Debian has a package of their own for them, older releases have

@@ -150,6 +150,80 @@ export interface NativeAddon {
   readonly FilterProbe: new (program: Uint8Array) => NativeFilterProbe;
 }
 
+/** How the programs are attached to an interface. */
+export interface NativeBpfAttachment {
+  readonly tc: "none" | "tcx" | "clsact";
+  /** id in the kernel, 0 for none */
+  readonly tcProgram: number;
+  readonly xdp: "off" | "native" | "generic";
+  /** why there is no XDP program although one was wanted, 0 when there is */
+  readonly xdpErrno: number;
+  /** id of somebody else's XDP program, 0 for none */
+  readonly xdpOtherProgram: number;
+}
+
+export interface NativeBpfVirtualIp {
+  readonly addressHost: number;
+  readonly localMask: number;
+  readonly clusterMac: Uint8Array;
+  /** the subscription to the cluster MAC was made for it */
+  readonly ownsMac: boolean;
+}
+
+/** The index is what `attach` takes. */
+export const xdpModes = ["off", "native", "generic"] as const;
+export type XdpMode = (typeof xdpModes)[number];
+
+/**
+ * Engine "bpf" on one interface (`native/src/bpf_dataplane.h`): `prepare`, then the virtual IPs,
+ * then `attach`. What is attached outlives the object and the process, until `detach`.
+ */
+export interface NativeBpfDataplane {
+  /** Loads the programs, with the maps of those that it finds on the interface. */
+  prepare(ifindex: number): void;
+  attach(ifindex: number, xdpMode: number, forceClsact: boolean): void;
+  detach(): void;
+  attachment(): NativeBpfAttachment;
+  /** whether the tc program is where it was attached; cheap */
+  isJudging(): boolean;
+  /** whether all is there: also the XDP program and the subscriptions */
+  isComplete(): boolean;
+  /** Adds it or changes it in one write. */
+  setVirtualIp(settings: NativeVirtualIp): void;
+  setLocal(addressHost: number, localMask: number): void;
+  removeVirtualIp(addressHost: number): void;
+  virtualIps(): readonly NativeBpfVirtualIp[];
+  /** frames by reason, in the order of `reasonNames()` */
+  nicCounters(): readonly Tally[];
+  virtualIpCounters(addressHost: number): {
+    readonly local: readonly Tally[];
+    readonly foreign: readonly Tally[];
+    readonly withoutBucket: Tally;
+  };
+  /**
+   * For tests: what a program does with one frame (BPF_PROG_TEST_RUN).
+   *
+   * @returns its return value, and the reason and bucket that it counted (-1 and 0 for none)
+   */
+  testRun(
+    program: "tc" | "xdp",
+    frame: Uint8Array,
+  ): { readonly action: number; readonly reason: number; readonly bucket: number };
+}
+
+export interface NativeBpfAddon {
+  /** @param objectPath the compiled programs */
+  readonly BpfDataplane: new (
+    objectPath: string,
+  ) => NativeBpfDataplane;
+  /** Loads the programs and attaches them to the loopback interface for a moment; throws why not. */
+  probe(objectPath: string): void;
+  /** Takes programs and subscriptions that were left on an interface away; whether there were any. */
+  removePrograms(ifindex: number): boolean;
+  /** The name of an interface's driver, empty when it has none. */
+  driverOf(ifindex: number): string;
+}
+
 const ADDON_PATH = join("native", "build", "Release", "clusteripd.node");
 
 /** The directory that holds package.json: one up from src/, two up from dist/src/. */
@@ -185,5 +259,37 @@ export function loadNative(): NativeAddon {
       `The native addon ${path} cannot be loaded (${messageOf(error)}). Run 'npm run build' again with this version of Node.js.`,
       { cause: error },
     );
+  }
+}
+
+const BPF_ADDON_PATH = join("native", "build", "Release", "clusteripd_bpf.node");
+const BPF_OBJECT_PATH = join("native", "build", "Release", "clusterip.bpf.o");
+
+export interface NativeBpf {
+  readonly addon: NativeBpfAddon;
+  readonly objectPath: string;
+}
+
+/** Loads the addon of engine "bpf"; throws CLUSTERIP_NO_ENGINE with the reason when there is none. */
+export function loadNativeBpf(): NativeBpf {
+  const root = packageRoot();
+  const path = join(root, BPF_ADDON_PATH);
+  if (!existsSync(path)) {
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_ENGINE",
+      "it was not built: the build needs clang and libbpf 1.0 or later (packages clang and libbpf-dev)",
+    );
+  }
+  const objectPath = join(root, BPF_OBJECT_PATH);
+  if (!existsSync(objectPath)) {
+    throw new ClusterIpError("CLUSTERIP_NO_ENGINE", "its compiled programs (clusterip.bpf.o) are missing");
+  }
+  try {
+    return { addon: createRequire(import.meta.url)(path) as NativeBpfAddon, objectPath };
+  } catch (error) {
+    // On a host without libbpf this is what the dynamic linker says.
+    throw new ClusterIpError("CLUSTERIP_NO_ENGINE", `its addon cannot be loaded (${messageOf(error)})`, {
+      cause: error,
+    });
   }
 }

@@ -7,9 +7,12 @@ import { createLog, type Log } from "../daemon/log.ts";
 import { ServiceManager } from "../daemon/sd-notify.ts";
 import { StateFile } from "../daemon/state-file.ts";
 import { packageVersion } from "../daemon/status.ts";
+import { BpfEngine, type BpfOptions, xdpChoices } from "../engine/bpf.ts";
+import { findBpfSupport } from "../engine/bpf-support.ts";
+import { EngineSet } from "../engine/engine-set.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { TUN_NAME } from "../host/tun.ts";
-import { loadNative } from "../native.ts";
+import { loadNative, type NativeAddon } from "../native.ts";
 import { type Config, readConfigFile } from "../settings/config-file.ts";
 import { DEFAULT_SOCKET, SOCKET_VARIABLE, socketPath } from "../settings/options.ts";
 import { reportFailure, runProgram } from "./program.ts";
@@ -57,7 +60,7 @@ async function serve(config: Config, options: Options): Promise<void> {
   // The socket before the state: whoever finds nobody on the socket may leave a release for us.
   const control = await ControlSocket.take(socket, log);
   const daemon = new Daemon({
-    engine: new UserspaceEngine(addon, TUN_NAME, config.foreignSampling),
+    engines: engineSet(addon, config),
     state: new StateFile(socket, log),
     sendFrame: addon.sendFrame,
     log,
@@ -95,6 +98,28 @@ async function serve(config: Config, options: Options): Promise<void> {
   }
   manager.stopping();
   await stop(daemon, control, log);
+}
+
+/** Read by tests and benchmarks, which want what operators should not have to think about. */
+const variables = {
+  auto: "CLUSTERIPD_AUTO_ENGINE",
+  xdp: "CLUSTERIPD_XDP",
+  clsact: "CLUSTERIPD_CLSACT",
+} as const;
+
+function engineSet(addon: NativeAddon, config: Config): EngineSet {
+  const options: BpfOptions = {
+    xdp: xdpChoices.find((choice) => choice === process.env[variables.xdp]) ?? "auto",
+    forcesClsact: process.env[variables.clsact] === "1",
+  };
+  return new EngineSet({
+    userspace: new UserspaceEngine(addon, TUN_NAME, config.foreignSampling),
+    findBpf: () => {
+      const { native, whyNot = "it is not built" } = findBpfSupport();
+      return native === undefined ? whyNot : new BpfEngine(native, options);
+    },
+    preferred: process.env[variables.auto] === "bpf" ? "bpf" : "userspace",
+  });
 }
 
 async function stop(daemon: Daemon, control: ControlSocket, log: Log): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { formatNodes } from "../core/node-set.ts";
 import type { DaemonStatus, NicStatus, VirtualIpStatus } from "../daemon/status.ts";
+import type { ProgramStatus } from "../engine/engine.ts";
 import { countOf, formatBytes, formatCount, formatDuration, formatShare } from "../tools/numbers.ts";
 import { type Column, textTable } from "../tools/text-table.ts";
 
@@ -12,6 +13,9 @@ export function renderStatus(status: DaemonStatus): string {
     ...status.virtualIps.map(renderVirtualIp),
     ...(status.virtualIps.length === 0 ? ["No virtual IP is served."] : []),
     ...status.nics.map(renderNic),
+    ...(status.engines.bpf.whyNot === undefined
+      ? []
+      : [`The engine 'bpf' is not available here: ${status.engines.bpf.whyNot}.`]),
     ...(repairs.length === 0
       ? []
       : [
@@ -73,9 +77,10 @@ function renderNic(nic: NicStatus): string {
     .filter(([, tally]) => tally.frames > 0)
     .map(([reason, tally]) => `${reason} ${tally.frames}`);
   return [
-    `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}: ${nic.received.frames} frames received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
+    `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}, engine ${nic.engine}: ${nic.received.frames} frames received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
     ...(reasons.length === 0 ? [] : [`  ${reasons.join(", ")}`]),
     ...prefilterLines(nic),
+    ...(nic.programs === undefined ? [] : [renderPrograms(nic.programs)]),
     ...(nic.kernelDropped === 0
       ? []
       : [`  lost before the engine (its buffer was full): ${nic.kernelDropped} frames`]),
@@ -104,4 +109,9 @@ function prefilterLines({ prefilter, receivedStandardError = 0 }: NicStatus): re
     );
   }
   return lines;
+}
+
+function renderPrograms({ tc, xdp, xdpOffBecause }: ProgramStatus): string {
+  const why = xdpOffBecause === undefined ? "" : `: ${xdpOffBecause}`;
+  return `  programs: ${tc}, XDP ${xdp}${why}`;
 }

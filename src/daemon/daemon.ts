@@ -4,7 +4,7 @@
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
 import { type HostEvent, HostEvents } from "../host/events.ts";
 import type { Link } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
@@ -33,19 +33,21 @@ const SETTLE_MS = 20;
 const POLL_MS = 10_000;
 /** While something is wrong, look more often: not every remedy makes an event. */
 const POLL_PROBLEM_MS = 1000;
+/** Programs in the kernel can be taken away without an event: one call an interface tells. */
+const WATCH_MS = 250;
 
 /** After the ARP table had to be put back: neighbours may have heard the NIC's own MAC meanwhile. */
 const CORRECTION: Announcement = { count: 3, intervalMs: 200 };
 
 export interface DaemonParts {
-  readonly engine: Engine;
+  readonly engines: EngineSet;
   readonly state: StateFile;
   readonly sendFrame: SendFrame;
   readonly log: Log;
 }
 
 export class Daemon {
-  readonly #engine: Engine;
+  readonly #engines: EngineSet;
   readonly #log: Log;
   readonly #serving: Serving;
   readonly #saved: SavedServing;
@@ -56,13 +58,14 @@ export class Daemon {
   #tablesPending = false;
   #repairTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
+  #watchTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  constructor({ engine, state, sendFrame, log }: DaemonParts) {
-    this.#engine = engine;
+  constructor({ engines, state, sendFrame, log }: DaemonParts) {
+    this.#engines = engines;
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
-    this.#serving = new Serving(engine, log);
+    this.#serving = new Serving(engines, log);
     this.#saved = new SavedServing(this.#serving, state, log);
     this.#events = new HostEvents((event) => this.#onHostEvent(event));
   }
@@ -74,21 +77,25 @@ export class Daemon {
   async start(configured: readonly VirtualIpSettings[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
-      this.#engine.open();
+      this.#engines.open();
       try {
         const wanted = await this.#resolveAll(configured, "config");
-        const next = await this.#saved.restore(wanted, this.#engine.device);
-        if (this.#engine.device !== undefined) await configureTun(this.#engine.device);
+        const next = await this.#saved.restore(wanted, this.#engines);
+        if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
         await this.#serving.sweep(next);
         await this.#serving.change(next);
+        this.#serving.sweepPrograms();
         this.#saved.saveAtStart();
       } catch (error) {
-        this.#engine.close();
+        this.#engines.close();
         throw error;
       }
     });
     this.#events.start();
     this.#schedulePoll();
+    this.#watchTimer = setInterval(() => {
+      if (!this.#serving.isJudging()) this.#background(() => this.#repair(() => this.#serving.repair()));
+    }, WATCH_MS);
     this.#log.info({ virtualIps: this.#vips() }, "serving");
   }
 
@@ -98,12 +105,13 @@ export class Daemon {
     this.#events.stop();
     clearTimeout(this.#repairTimer);
     clearTimeout(this.#pollTimer);
+    clearInterval(this.#watchTimer);
     this.#announcer.stop();
     await this.#mutex.run(async () => {
       try {
         await this.#serving.change(new Map());
       } finally {
-        this.#engine.close();
+        this.#engines.close();
       }
     });
     this.#log.info("stopped; everything is removed");
@@ -117,12 +125,7 @@ export class Daemon {
           `${settings.vip} is served already: 'clusterip del ${settings.vip}' removes it, 'clusterip nodes ${settings.vip} +N' adds a bucket.`,
         );
       }
-      const added = resolveVirtualIp(
-        settings,
-        "request",
-        await this.#serving.lookAtLinks(),
-        this.#engine.device,
-      );
+      const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
       await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
       this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
       return this.#statusOf(added);
@@ -163,7 +166,7 @@ export class Daemon {
       if (served === undefined) {
         if (!create) this.#served(addressHost); // refuses
         const links = await this.#serving.lookAtLinks();
-        const added = resolveVirtualIp(settings, "request", links, this.#engine.device);
+        const added = resolveVirtualIp(settings, "request", links, this.#engines);
         await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
         this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
         return added.localNodes;
@@ -211,14 +214,13 @@ export class Daemon {
     if (!served.localNodes.includes(node)) {
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
     }
-    const why = whyBroken(this.#serving, this.#engine, served);
+    const why = whyBroken(this.#serving, this.#engines, served);
     if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
   }
 
   /** Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. */
   whyStuck(): string | undefined {
-    const bound = [...this.#serving.current.values()].map(({ settings }) => settings.nic);
-    return whyStuck(this.#engine, new Set(bound));
+    return whyStuck(this.#engines, this.#serving.bindings);
   }
 
   /** Resolves when all are sent; the first is sent at once. */
@@ -254,7 +256,7 @@ export class Daemon {
     const wanted =
       served !== undefined && asksForTheSame(served.settings, settings)
         ? { ...served, settings, origin: "config" as const, localNodes: settings.localNodes }
-        : resolveVirtualIp(settings, "config", links, this.#engine.device);
+        : resolveVirtualIp(settings, "config", links, this.#engines);
     if (served === undefined || !differsOnlyInNodes(served, wanted)) return wanted;
     const areNodesUnchanged = String(served.settings.localNodes) === String(settings.localNodes);
     return {
@@ -274,7 +276,7 @@ export class Daemon {
   }
 
   status(): DaemonStatus {
-    return daemonStatus(this.#serving, this.#engine, this.#startedAt);
+    return daemonStatus(this.#serving, this.#engines, this.#startedAt);
   }
 
   statusOf(addressHost: number): VirtualIpStatus {
@@ -283,7 +285,7 @@ export class Daemon {
 
   #statusOf(virtualIp: ServedVirtualIp): VirtualIpStatus {
     const served = this.#serving.current.get(virtualIp.settings.addressHost) ?? virtualIp;
-    return virtualIpStatus(served, this.#engine);
+    return virtualIpStatus(served, this.#engines);
   }
 
   #served(addressHost: number): ServedVirtualIp {
@@ -318,7 +320,7 @@ export class Daemon {
     return new Map(
       configured.map((settings) => [
         settings.addressHost,
-        resolveVirtualIp(settings, origin, links, this.#engine.device),
+        resolveVirtualIp(settings, origin, links, this.#engines),
       ]),
     );
   }

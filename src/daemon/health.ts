@@ -1,8 +1,8 @@
 /** Whether a bucket that is this node's is really answered: for monitors, so it costs no process and no look. */
 import { messageOf } from "../core/errors.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
-import type { HostProblem, Serving } from "./serving.ts";
+import type { Binding, HostProblem, Serving } from "./serving.ts";
 
 /** Problems that leave frames to the virtual IP unanswered, or answered by the wrong one. */
 const breaking: Readonly<Record<HostProblem["code"], boolean>> = {
@@ -21,8 +21,8 @@ const breaking: Readonly<Record<HostProblem["code"], boolean>> = {
  */
 export function whyBroken(
   serving: Serving,
-  engine: Engine,
-  { settings }: ServedVirtualIp,
+  engines: EngineSet,
+  { settings, engine }: ServedVirtualIp,
 ): string | undefined {
   const { nic } = settings;
   const link = serving.linkOf(nic);
@@ -32,15 +32,16 @@ export function whyBroken(
     return code === "repair-failed" || link === undefined || message.includes(` ${nic} `);
   });
   if (problem !== undefined) return problem.message;
-  if (link === undefined || engine.boundIfindex(nic) !== link.ifindex)
+  if (link === undefined || engines.of(engine).boundIfindex(nic) !== link.ifindex)
     return `The engine is not bound to ${nic}.`;
-  return whyStuck(engine, [nic]);
+  if (engines.of(engine).isJudging?.(nic) === false) return `The engine's program is not on ${nic}.`;
+  return whyStuck(engines, [{ nic, engine }]);
 }
 
 /** Asks the packet path of each interface for its counters: an answer is a sign of life. */
-export function whyStuck(engine: Engine, nics: Iterable<string>): string | undefined {
+export function whyStuck(engines: EngineSet, bindings: Iterable<Binding>): string | undefined {
   try {
-    for (const nic of nics) engine.nicCounters(nic);
+    for (const { nic, engine } of bindings) engines.of(engine).nicCounters(nic);
     return undefined;
   } catch (error) {
     return `The packet path does not answer: ${messageOf(error)}`;

@@ -3,6 +3,8 @@ import { deriveClusterMac } from "../core/cluster-mac.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4, networkHolds } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
+import type { EngineName } from "../engine/engine.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 
@@ -11,6 +13,8 @@ export type Origin = "config" | "request";
 export interface ServedVirtualIp {
   readonly settings: VirtualIpSettings;
   readonly origin: Origin;
+  /** what `settings.engine` came to */
+  readonly engine: EngineName;
   readonly clusterMac: string;
   /** in force now; `settings.localNodes` is what it began with */
   readonly localNodes: NodeSet;
@@ -22,14 +26,9 @@ export function resolveVirtualIp(
   settings: VirtualIpSettings,
   origin: Origin,
   links: readonly Link[],
-  ownDevice: string | undefined,
+  engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp {
-  if (settings.engine === "bpf") {
-    throw new ClusterIpError(
-      "CLUSTERIP_NO_ENGINE",
-      "This version of clusteripd has no engine 'bpf': use 'userspace' or 'auto'.",
-    );
-  }
+  const engine = engines.choose(settings.engine);
   const link = links.find(({ name }) => name === settings.nic);
   if (link === undefined) {
     const known = links.filter(({ type }) => type === "ether").map(({ name }) => name);
@@ -45,7 +44,7 @@ export function resolveVirtualIp(
     );
   }
   for (const other of links) {
-    const isElsewhere = other.name !== settings.nic && other.name !== ownDevice;
+    const isElsewhere = other.name !== settings.nic && other.name !== engines.device;
     // What we have set ourselves on another interface is a remainder, and is removed.
     if (isElsewhere && other.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs)) {
       throw new ClusterIpError(
@@ -57,6 +56,7 @@ export function resolveVirtualIp(
   return {
     settings,
     origin,
+    engine,
     clusterMac: settings.clusterMac ?? derivedMac(settings, link),
     localNodes: settings.localNodes,
     isAdopted: link.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs),
@@ -88,7 +88,7 @@ export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): bool
     a.settings.totalNodes === b.settings.totalNodes &&
     a.settings.hashMode === b.settings.hashMode &&
     a.settings.hashInit === b.settings.hashInit &&
-    a.settings.engine === b.settings.engine &&
+    a.engine === b.engine &&
     a.clusterMac === b.clusterMac
   );
 }

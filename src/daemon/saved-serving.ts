@@ -4,10 +4,12 @@
  */
 import { messageOf } from "../core/errors.ts";
 import type { NodeSet } from "../core/node-set.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
+import type { ServedMap } from "./change-plan.ts";
 import type { Log } from "./log.ts";
 import { resolveVirtualIp, type ServedVirtualIp } from "./resolve.ts";
 import { restore } from "./restore.ts";
-import type { ServedMap, Serving } from "./serving.ts";
+import type { Serving } from "./serving.ts";
 import type { StateFile } from "./state-file.ts";
 
 export class SavedServing {
@@ -46,10 +48,7 @@ export class SavedServing {
   }
 
   /** What a starting daemon serves: its configuration, and what was saved. */
-  async restore(
-    configured: ReadonlyMap<number, ServedVirtualIp>,
-    ownDevice: string | undefined,
-  ): Promise<ServedMap> {
+  async restore(configured: ReadonlyMap<number, ServedVirtualIp>, engines: EngineSet): Promise<ServedMap> {
     const saved = this.#state.read();
     if (saved.length === 0) return configured;
     const links = await this.#serving.lookAtLinks();
@@ -57,7 +56,7 @@ export class SavedServing {
       configured,
       saved,
       ({ settings, origin, asked }) => ({
-        ...resolveVirtualIp({ ...settings, localNodes: asked }, origin, links, ownDevice),
+        ...resolveVirtualIp({ ...settings, localNodes: asked }, origin, links, engines),
         localNodes: settings.localNodes,
       }),
       this.#log,

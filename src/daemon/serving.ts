@@ -7,21 +7,24 @@
  *
  *   tables for old and new -> engine lets go of the old -> addresses: new on, old off
  *     -> tables for the new alone -> engine takes the new
+ *
+ * With an engine that judges in place there is no guard but the engine itself, so it takes the new
+ * before anything else changes, and lets go of the old at the very end.
  */
 import { messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, EngineName } from "../engine/engine.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
 import { addAddresses, type Link, listLinks, type OwnAddress, removeAddresses } from "../host/ip.ts";
 import { applyTables, listTables, renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
+import { planChange, type ServedMap, type Taking } from "./change-plan.ts";
 import type { Log } from "./log.ts";
-import { differsOnlyInNodes, type ServedVirtualIp } from "./resolve.ts";
+import type { ServedVirtualIp } from "./resolve.ts";
+import { undoable } from "./undoable.ts";
 
-/** By address, host order. */
-export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
-
-export const repairKinds = ["nft", "address", "nic", "device"] as const;
+export const repairKinds = ["nft", "address", "nic", "device", "program"] as const;
 export type RepairKind = (typeof repairKinds)[number];
 
 export interface RepairRecord {
@@ -35,7 +38,13 @@ export interface HostProblem {
   readonly message: string;
 }
 
-type Undo = () => void | Promise<void>;
+/** An engine at work on an interface. */
+export interface Binding {
+  readonly nic: string;
+  readonly engine: EngineName;
+}
+
+type Step = Parameters<Parameters<typeof undoable>[0]>[0];
 
 export class Serving {
   readonly repairs: Record<RepairKind, RepairRecord> = {
@@ -43,8 +52,9 @@ export class Serving {
     address: { count: 0, lastAt: undefined },
     nic: { count: 0, lastAt: undefined },
     device: { count: 0, lastAt: undefined },
+    program: { count: 0, lastAt: undefined },
   };
-  readonly #engine: Engine;
+  readonly #engines: EngineSet;
   readonly #log: Log;
   #current: ServedMap = new Map();
   #links: readonly Link[] = [];
@@ -56,8 +66,8 @@ export class Serving {
     listing: undefined,
   };
 
-  constructor(engine: Engine, log: Log) {
-    this.#engine = engine;
+  constructor(engines: EngineSet, log: Log) {
+    this.#engines = engines;
     this.#log = log;
   }
 
@@ -68,6 +78,25 @@ export class Serving {
   /** As of the last look; events make us look. */
   get problems(): readonly HostProblem[] {
     return this.#problems;
+  }
+
+  /** Which engines are at work where, in the order of the interfaces' names. */
+  get bindings(): readonly Binding[] {
+    const names = [...this.#current.values()].map(({ settings, engine }) => `${settings.nic} ${engine}`);
+    return [...new Set(names)].sort().map((name) => {
+      const [nic = "", engine] = name.split(" ");
+      return { nic, engine: engine as EngineName };
+    });
+  }
+
+  /** Whether every engine whose program others can take away has it in place; cheap. */
+  isJudging(): boolean {
+    return this.bindings.every(({ nic, engine }) => this.#engines.of(engine).isJudging?.(nic) !== false);
+  }
+
+  /** Takes programs away that a dead daemon left and that nobody wants; the addresses are gone by now. */
+  sweepPrograms(): void {
+    this.#engines.sweep(this.#links.map(({ ifindex }) => ifindex));
   }
 
   linkOf(nic: string): Link | undefined {
@@ -96,78 +125,11 @@ export class Serving {
 
   /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
   async change(next: ServedMap): Promise<void> {
-    const previous = this.#current;
-    const undos: Undo[] = [];
-    const step = async (act: () => void | Promise<void>, undo: Undo): Promise<void> => {
-      // Registered first: a step that fails halfway is undone too, and every undo is idempotent.
-      undos.push(undo);
-      await act();
-    };
-    const links = await this.lookAtLinks();
-    const isKept = (virtualIp: ServedVirtualIp, others: ServedMap): boolean => {
-      const other = others.get(virtualIp.settings.addressHost);
-      return other !== undefined && differsOnlyInNodes(virtualIp, other);
-    };
-    const leaving = [...previous.values()].filter((v) => !isKept(v, next));
-    const arriving = [...next.values()].filter((v) => !isKept(v, previous));
-    const superset = new Map([...previous, ...next]);
-    const before = this.#ownAddresses(previous.values());
-    const after = this.#ownAddresses(next.values());
-    const gone = before.filter((a) => !includesAddress(after, a));
-    const added = after.filter((a) => !includesAddress(before, a));
-    try {
-      await step(
-        () => this.#setTables(superset),
-        () => this.#setTables(previous, true),
-      );
-      for (const virtualIp of leaving) {
-        await step(
-          () => this.#engine.detach(virtualIp.settings.addressHost),
-          () => this.#attach(virtualIp),
-        );
-      }
-      await step(
-        () => this.#addMissing(added, links),
-        () => this.#removePresent(added),
-      );
-      await step(
-        () => this.#removePresent(gone),
-        async () => this.#addMissing(gone, await this.lookAtLinks()),
-      );
-      await step(
-        () => this.#setTables(next),
-        () => this.#setTables(superset),
-      );
-      for (const virtualIp of arriving) {
-        await step(
-          () => this.#attach(virtualIp),
-          () => this.#engine.detach(virtualIp.settings.addressHost),
-        );
-      }
-      for (const virtualIp of next.values()) {
-        const old = previous.get(virtualIp.settings.addressHost);
-        if (
-          old === undefined ||
-          arriving.includes(virtualIp) ||
-          sameNodes(old.localNodes, virtualIp.localNodes)
-        )
-          continue;
-        await step(
-          () => this.#engine.setLocal(virtualIp.settings.addressHost, virtualIp.localNodes),
-          () => this.#engine.setLocal(virtualIp.settings.addressHost, old.localNodes),
-        );
-      }
-    } catch (error) {
-      for (const undo of undos.reverse()) {
-        try {
-          await undo();
-        } catch (undoError) {
-          // The next repair tries again: what is served has not changed.
-          this.#log.error({ error: messageOf(undoError) }, "a step could not be undone");
-        }
-      }
-      throw error;
-    }
+    await undoable(
+      (step) => this.#changeInSteps(next, step),
+      // The next repair tries again: what is served has not changed.
+      (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
+    );
     this.#current = next;
     // The change is in force: when this look fails, it must not be refused, and a repair looks again.
     await this.lookAtLinks().catch((error: unknown) =>
@@ -176,11 +138,59 @@ export class Serving {
     this.#problems = this.#findProblems();
   }
 
+  async #changeInSteps(next: ServedMap, step: Step): Promise<void> {
+    const previous = this.#current;
+    const links = await this.lookAtLinks();
+    const plan = planChange(previous, next, (virtualIp) => this.#judgesInPlace(virtualIp));
+    const superset = new Map([...previous, ...next]);
+    const before = this.#ownAddresses(previous.values());
+    const after = this.#ownAddresses(next.values());
+    const gone = before.filter((a) => !includesAddress(after, a));
+    const added = after.filter((a) => !includesAddress(before, a));
+    const take = ({ virtualIp, replaces }: Taking): Promise<void> =>
+      step(
+        () => this.#attach(virtualIp),
+        () => (replaces === undefined ? this.#detach(virtualIp) : this.#attach(replaces)),
+      );
+    const letGo = (virtualIp: ServedVirtualIp): Promise<void> =>
+      step(
+        () => this.#detach(virtualIp),
+        () => this.#attach(virtualIp),
+      );
+    for (const taking of plan.takeFirst) await take(taking);
+    await step(
+      () => this.#setTables(superset),
+      () => this.#setTables(previous, true),
+    );
+    for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
+    await step(
+      () => this.#addMissing(added, links),
+      () => this.#removePresent(added),
+    );
+    await step(
+      () => this.#removePresent(gone),
+      async () => this.#addMissing(gone, await this.lookAtLinks()),
+    );
+    await step(
+      () => this.#setTables(next),
+      () => this.#setTables(superset),
+    );
+    for (const taking of plan.takeLast) await take(taking);
+    for (const virtualIp of plan.letGoLast) await letGo(virtualIp);
+    for (const { virtualIp, from } of plan.move) {
+      const { addressHost } = virtualIp.settings;
+      await step(
+        () => this.#engineOf(virtualIp).setLocal(addressHost, virtualIp.localNodes),
+        () => this.#engineOf(virtualIp).setLocal(addressHost, from),
+      );
+    }
+  }
+
   /** Moves buckets only: no process is started, the engine alone changes. */
   setLocal(addressHost: number, localNodes: NodeSet): void {
     const virtualIp = this.#current.get(addressHost);
     if (virtualIp === undefined) return;
-    this.#engine.setLocal(addressHost, localNodes);
+    this.#engineOf(virtualIp).setLocal(addressHost, localNodes);
     this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, localNodes });
   }
 
@@ -212,17 +222,17 @@ export class Serving {
     await attempt(() => this.#repairStaleAddresses());
     await attempt(() => this.repairTables());
     await attempt(() => this.#repairDevice());
-    for (const nic of this.#nics()) await attempt(() => this.#repairBinding(nic));
+    for (const binding of this.bindings) await attempt(() => this.#repairBinding(binding));
     await attempt(() => this.#repairAddresses());
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
   async #repairDevice(): Promise<void> {
-    const { device } = this.#engine;
+    const { device } = this.#engines;
     if (device === undefined || this.#current.size === 0) return;
     const link = this.linkOf(device);
     if (link?.isUp === true && tunFilterIsLoose(device)) return;
-    if (link === undefined) this.#engine.reopenDevice();
+    if (link === undefined) this.#engines.reopenDevice();
     await configureTun(device);
     this.#count("device", `${device} was changed or removed by somebody else; put back`);
     await this.lookAtLinks();
@@ -243,10 +253,16 @@ export class Serving {
     this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
   }
 
-  #repairBinding(nic: string): void {
+  #repairBinding({ nic, engine: name }: Binding): void {
+    const engine = this.#engines.of(name);
     const ifindex = this.linkOf(nic)?.ifindex;
-    if (this.#engine.boundIfindex(nic) === ifindex) return;
-    this.#engine.bindNic(nic, ifindex);
+    if (engine.boundIfindex(nic) === ifindex) {
+      if (engine.restoreNic?.(nic) === true) {
+        this.#count("program", `the programs on ${nic} were removed by somebody else; put back`);
+      }
+      return;
+    }
+    engine.bindNic(nic, ifindex);
     if (ifindex === undefined) this.#log.warn({ nic }, "the interface is gone; waiting for it");
     else this.#count("nic", `${nic} is back as interface ${ifindex}; serving again`);
   }
@@ -276,7 +292,7 @@ export class Serving {
       const elsewhere = this.#links.find(
         (link) =>
           link.name !== settings.nic &&
-          link.name !== this.#engine.device &&
+          link.name !== this.#engines.device &&
           link.addresses.some((a) => a.addressHost === settings.addressHost),
       );
       if (elsewhere === undefined) continue;
@@ -288,18 +304,33 @@ export class Serving {
     return problems;
   }
 
-  #attach({ settings, clusterMac, localNodes }: ServedVirtualIp): void {
+  #engineOf(virtualIp: ServedVirtualIp): Engine {
+    return this.#engines.of(virtualIp.engine);
+  }
+
+  #judgesInPlace(virtualIp: ServedVirtualIp): boolean {
+    return this.#engineOf(virtualIp).device === undefined;
+  }
+
+  #attach(virtualIp: ServedVirtualIp): void {
+    const engine = this.#engineOf(virtualIp);
+    const { settings, clusterMac, localNodes } = virtualIp;
     const { addressHost, nic, hashMode, totalNodes, hashInit } = settings;
-    this.#engine.attach({ addressHost, nic, clusterMac, hashMode, totalNodes, hashInit, localNodes });
+    engine.attach({ addressHost, nic, clusterMac, hashMode, totalNodes, hashInit, localNodes });
     const ifindex = this.linkOf(nic)?.ifindex;
-    if (this.#engine.boundIfindex(nic) !== ifindex) this.#engine.bindNic(nic, ifindex);
+    if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
+  }
+
+  #detach(virtualIp: ServedVirtualIp): void {
+    this.#engineOf(virtualIp).detach(virtualIp.settings.addressHost, virtualIp.settings.nic);
   }
 
   #render(virtualIps: ServedMap): string {
-    const guarded = [...virtualIps.values()].map(({ settings, clusterMac }) => ({
-      vip: settings.vip,
-      nic: settings.nic,
-      clusterMac,
+    const guarded = [...virtualIps.values()].map((virtualIp) => ({
+      vip: virtualIp.settings.vip,
+      nic: virtualIp.settings.nic,
+      clusterMac: virtualIp.clusterMac,
+      isJudgedInPlace: this.#judgesInPlace(virtualIp),
     }));
     return renderTables(guarded, new Set(this.#links.map(({ name }) => name)));
   }
@@ -313,10 +344,14 @@ export class Serving {
 
   /** Every address that we set: on the engine's device first, then on the interface. */
   #ownAddresses(virtualIps: Iterable<ServedVirtualIp>): OwnAddress[] {
-    return [...virtualIps].flatMap(({ settings, isAdopted }) => [
-      ...(this.#engine.device === undefined ? [] : [{ vip: settings.vip, device: this.#engine.device }]),
-      ...(isAdopted ? [] : [{ vip: settings.vip, device: settings.nic }]),
-    ]);
+    return [...virtualIps].flatMap((virtualIp) => {
+      const { vip, nic } = virtualIp.settings;
+      const { device } = this.#engineOf(virtualIp);
+      return [
+        ...(device === undefined ? [] : [{ vip, device }]),
+        ...(virtualIp.isAdopted ? [] : [{ vip, device: nic }]),
+      ];
+    });
   }
 
   /** Those that are not there, on devices that exist. */
@@ -360,8 +395,4 @@ function includesAddress(addresses: readonly OwnAddress[], { vip, device }: OwnA
 
 function describeAddresses(addresses: readonly OwnAddress[]): string {
   return addresses.map(({ vip, device }) => `${vip} on ${device}`).join(", ");
-}
-
-function sameNodes(a: NodeSet, b: NodeSet): boolean {
-  return a.length === b.length && a.every((node, index) => node === b[index]);
 }

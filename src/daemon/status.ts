@@ -1,7 +1,8 @@
 /** What the daemon says about itself: the JSON of the API and of `clusterip status --json`. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BucketCounters, Engine, NicCounters, Tally } from "../engine/engine.ts";
+import type { BucketCounters, EngineName, NicCounters, Tally } from "../engine/engine.ts";
+import type { EngineSet } from "../engine/engine-set.ts";
 import { packageRoot } from "../native.ts";
 import type { Origin, ServedVirtualIp } from "./resolve.ts";
 import type { HostProblem, RepairKind, RepairRecord, Serving } from "./serving.ts";
@@ -18,7 +19,7 @@ export interface VirtualIpStatus {
   readonly hashMode: string;
   readonly clusterMac: string;
   readonly hashInit: number;
-  readonly engine: string;
+  readonly engine: EngineName;
   /** who asked for it: the configuration file or a request */
   readonly origin: Origin;
   readonly buckets: readonly BucketStatus[];
@@ -28,10 +29,18 @@ export interface VirtualIpStatus {
   readonly withoutBucket: Tally;
 }
 
+/** One engine on one interface. */
 export interface NicStatus extends NicCounters {
   readonly nic: string;
+  readonly engine: EngineName;
   /** undefined while the interface does not exist */
   readonly ifindex: number | undefined;
+}
+
+export interface EngineStatus {
+  readonly isAvailable: boolean;
+  /** half a sentence */
+  readonly whyNot?: string;
 }
 
 export interface DaemonStatus {
@@ -39,6 +48,7 @@ export interface DaemonStatus {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly device: string | undefined;
+  readonly engines: Readonly<Record<EngineName, EngineStatus>>;
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];
   /** what somebody else changed on this host and the daemon put back */
@@ -60,9 +70,9 @@ export function packageVersion(): string {
   return knownVersion;
 }
 
-export function virtualIpStatus(virtualIp: ServedVirtualIp, engine: Engine): VirtualIpStatus {
-  const { settings, clusterMac, localNodes, origin } = virtualIp;
-  const counters = engine.counters(settings.addressHost);
+export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {
+  const { settings, clusterMac, localNodes, origin, engine } = virtualIp;
+  const counters = engines.of(engine).counters(settings.addressHost);
   return {
     vip: settings.vip,
     nic: settings.nic,
@@ -71,7 +81,7 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engine: Engine): Vir
     hashMode: settings.hashMode,
     clusterMac,
     hashInit: settings.hashInit,
-    engine: engine.name,
+    engine,
     origin,
     buckets: counters.buckets.map((bucket) => ({ ...bucket, isLocal: localNodes.includes(bucket.bucket) })),
     foreignStandardError: counters.foreignStandardError ?? 0,
@@ -79,16 +89,25 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engine: Engine): Vir
   };
 }
 
-export function daemonStatus(serving: Serving, engine: Engine, startedAt: number): DaemonStatus {
+export function daemonStatus(serving: Serving, engines: EngineSet, startedAt: number): DaemonStatus {
   const served = [...serving.current.values()];
-  const nics = [...new Set(served.map(({ settings }) => settings.nic))].sort();
+  const whyNoBpf = engines.whyNoBpf;
   return {
     version: packageVersion(),
     pid: process.pid,
     uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
-    device: engine.device,
-    virtualIps: served.map((virtualIp) => virtualIpStatus(virtualIp, engine)),
-    nics: nics.map((nic) => ({ nic, ifindex: engine.boundIfindex(nic), ...engine.nicCounters(nic) })),
+    device: engines.device,
+    engines: {
+      userspace: { isAvailable: true },
+      bpf: { isAvailable: whyNoBpf === undefined, ...(whyNoBpf === undefined ? {} : { whyNot: whyNoBpf }) },
+    },
+    virtualIps: served.map((virtualIp) => virtualIpStatus(virtualIp, engines)),
+    nics: serving.bindings.map(({ nic, engine }) => ({
+      nic,
+      engine,
+      ifindex: engines.of(engine).boundIfindex(nic),
+      ...engines.of(engine).nicCounters(nic),
+    })),
     repairs: serving.repairs,
     problems: serving.problems,
   };

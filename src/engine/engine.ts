@@ -11,6 +11,8 @@ import type { HashMode } from "../core/bucket.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { EngineDrop, Reason, Verdict } from "../core/verdict.ts";
 
+export type EngineName = "userspace" | "bpf";
+
 export interface EngineVirtualIp {
   /** host order */
   readonly addressHost: number;
@@ -48,6 +50,15 @@ export interface NicCounters {
   readonly captureErrors: number;
   /** errno name of the last failed delivery */
   readonly lastDeliveryError: string | undefined;
+  /** the programs on the interface, where the engine has some */
+  readonly programs?: ProgramStatus;
+}
+
+export interface ProgramStatus {
+  readonly tc: "none" | "tcx" | "clsact";
+  readonly xdp: "off" | "native" | "generic";
+  /** why there is no XDP program although there should be one, as half a sentence */
+  readonly xdpOffBecause?: string;
 }
 
 export interface PrefilterStatus {
@@ -79,18 +90,27 @@ export interface VirtualIpCounters {
 }
 
 export interface Engine {
-  readonly name: "userspace" | "bpf";
-  /** the device through which local frames enter the stack, where there is one */
+  readonly name: EngineName;
+  /**
+   * The device through which local frames enter the stack. Without one the engine judges them in
+   * place: nothing else keeps the stack from the frames of an address that it has, so the engine
+   * has to judge before the address comes and until it has gone.
+   */
   readonly device: string | undefined;
   open(): void;
   /** Makes the device again after somebody has removed it. */
   reopenDevice(): void;
+  /** An engine that judges in place takes new settings of a virtual IP that it has, without a gap. */
   attach(virtualIp: EngineVirtualIp): void;
-  detach(addressHost: number): void;
+  detach(addressHost: number, nic: string): void;
   setLocal(addressHost: number, nodes: NodeSet): void;
   /** @param ifindex of the device that has the name now; undefined when there is none */
   bindNic(nic: string, ifindex: number | undefined): void;
   boundIfindex(nic: string): number | undefined;
+  /** Whether what judges is still on the interface; cheap, for engines where others could take it away. */
+  isJudging?(nic: string): boolean;
+  /** Puts back what others have taken away from the interface; whether something was missing. */
+  restoreNic?(nic: string): boolean;
   counters(addressHost: number): VirtualIpCounters;
   nicCounters(nic: string): NicCounters;
   close(): void;

@@ -9,12 +9,12 @@ import { formatIpv4 } from "../core/ipv4.ts";
 import { parseMac } from "../core/mac.ts";
 import { type NodeSet, nodeMask } from "../core/node-set.ts";
 import type { ForeignSampling } from "../core/sampling.ts";
-import { type Reason, reasonCatalogue, reasons, type Verdict, verdicts } from "../core/verdict.ts";
-import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter, Tally } from "../native.ts";
+import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter } from "../native.ts";
 import type { Engine, EngineVirtualIp, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
 import { encodeProgram } from "./prefilter/instructions.ts";
 import { buildPrefilter, noPrefilter, type Prefilter } from "./prefilter/prefilter.ts";
 import { SamplingChoice } from "./prefilter/sampling.ts";
+import { noFrames, talliesByReason, talliesByVerdict } from "./tallies.ts";
 
 interface NicState {
   readonly id: number;
@@ -166,8 +166,8 @@ export class UserspaceEngine implements Engine {
     const native = guarded("The counters cannot be read", () => this.#native().virtualIpCounters(id));
     const buckets = Array.from({ length: virtualIp.totalNodes }, (_, index) => ({
       bucket: index + 1,
-      local: native.local[index] ?? nothing,
-      foreign: native.foreign[index] ?? nothing,
+      local: native.local[index] ?? noFrames,
+      foreign: native.foreign[index] ?? noFrames,
     }));
     const foreignStandardError = Math.sqrt(native.foreignVariance);
     return { buckets, foreignStandardError, withoutBucket: native.withoutBucket };
@@ -249,31 +249,16 @@ function prefilterStatus({ program, weight, passedUp }: Prefilter, errno: number
   };
 }
 
-const nothing: Tally = { frames: 0, bytes: 0 };
-
-function sum(tallies: readonly Tally[]): Tally {
-  return tallies.reduce((a, b) => ({ frames: a.frames + b.frames, bytes: a.bytes + b.bytes }), nothing);
-}
-
 function toNicCounters(native: NativeNicCounters): NicCounters {
-  const byReason = Object.fromEntries(
-    reasons.map((reason, index) => [reason, native.byReason[index] ?? nothing]),
-  ) as Record<Reason, Tally>;
+  const byReason = talliesByReason(native.byReason);
   const byEngineDrop = {
     "capture-truncated": native.captureTruncated,
     "delivery-failed": native.deliveryFailed,
   };
-  const byVerdict = Object.fromEntries(
-    verdicts.map((verdict) => {
-      const ofVerdict = reasons.filter((reason) => reasonCatalogue[reason].verdict === verdict);
-      const own = verdict === "drop" ? Object.values(byEngineDrop) : [];
-      return [verdict, sum([...ofVerdict.map((reason) => byReason[reason]), ...own])];
-    }),
-  ) as Record<Verdict, Tally>;
   return {
     received: native.received,
     receivedStandardError: Math.sqrt(native.receivedVariance),
-    byVerdict,
+    byVerdict: talliesByVerdict(byReason, Object.values(byEngineDrop)),
     byReason,
     byEngineDrop,
     kernelDropped: native.kernelDropped,

@@ -4,10 +4,11 @@
  *
  *  - `netdev`: the guard. Frames to a virtual IP never reach the kernel's own stack from the
  *    NIC; the capture socket sits before it and still sees them. When the daemon is dead the
- *    guard stays and the node is silent.
+ *    guard stays and the node is silent. Not for an engine that judges in place.
  *  - `ip`: the same for frames to a group MAC that come in by another interface. Nobody judges
  *    those, and every node's stack would answer UDP and ICMP in them: a second interface on the
- *    same LAN that is promiscuous or a bridge gets each frame to the cluster MAC once more.
+ *    same LAN that is promiscuous or a bridge gets each frame to the cluster MAC once more. It is
+ *    also what is left when somebody removes the program of an engine that judges in place.
  *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
  *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
  *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
@@ -32,6 +33,8 @@ export interface GuardedVirtualIp {
   readonly vip: string;
   readonly nic: string;
   readonly clusterMac: string;
+  /** the engine's program on the interface stands before the stack: a guard behind it would drop what it accepts */
+  readonly isJudgedInPlace?: boolean;
 }
 
 /**
@@ -56,10 +59,11 @@ export function renderTables(
 }
 
 function renderGuard(virtualIps: readonly GuardedVirtualIp[], presentNics: ReadonlySet<string>): string[] {
-  const nics = [...new Set(virtualIps.map(({ nic }) => nic))].filter((nic) => presentNics.has(nic)).sort();
+  const guarded = virtualIps.filter(({ isJudgedInPlace }) => isJudgedInPlace !== true);
+  const nics = [...new Set(guarded.map(({ nic }) => nic))].filter((nic) => presentNics.has(nic)).sort();
   const lines = [`table netdev ${TABLE_NAME} {`];
   for (const [index, nic] of nics.entries()) {
-    const vips = virtualIps.filter((entry) => entry.nic === nic).map(({ vip }) => vip);
+    const vips = guarded.filter((entry) => entry.nic === nic).map(({ vip }) => vip);
     lines.push(
       `  chain guard${index} {`,
       `    type filter hook ingress device "${nic}" priority ${GUARD_PRIORITY}; policy accept;`,

@@ -110,7 +110,6 @@ describeNet("client: wrong input", {}, () => {
       [adding({ nic: "clusterip0" }), 1, "[CLUSTERIP_NO_NIC]"],
       [adding({ nic: 'e"; flush' }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ nic: "interface-of-16c" }), 1, "[CLUSTERIP_BAD_NIC]"],
-      [adding({ engine: "bpf" }), 1, "[CLUSTERIP_NO_ENGINE]"],
       [adding({ engine: "magic" }), 1, "[CLUSTERIP_BAD_ENGINE]"],
       [adding({}, "10.77.0.300"), 1, "[CLUSTERIP_BAD_ADDRESS]"],
       [adding({}, "10.77.0.100/24"), 1, "[CLUSTERIP_BAD_ADDRESS]"],

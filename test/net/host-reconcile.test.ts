@@ -16,6 +16,7 @@ import { startServer } from "../lab/traffic.ts";
 import {
   answersPing,
   arpSenderOf,
+  autoEngine,
   CLUSTER_MAC,
   pings,
   repairsOf,
@@ -110,8 +111,11 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     ],
   };
   for (const [name, [kind, damage]] of Object.entries(damages)) {
-    it(`puts back: ${name}`, () =>
-      isPutBack(kind, () => node.exec(["sh", "-ec", damage], { env: { VIP: lab.vip } })));
+    // An engine that judges in place has no guard, and no address on the device that is its lock.
+    const isOfTun = /guard0|\$VIP\/32 dev clusterip0/.test(damage);
+    it.skipIf(autoEngine === "bpf" && isOfTun)(`puts back: ${name}`, () =>
+      isPutBack(kind, () => node.exec(["sh", "-ec", damage], { env: { VIP: lab.vip } })),
+    );
   }
 
   it("puts back: clusterip0 deleted", async () => {
@@ -119,7 +123,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     await node.exec(["ip", "link", "del", "clusterip0"]);
     await serves();
     const address = await node.exec(["ip", "-o", "addr", "show", "dev", "clusterip0"]);
-    expect(address).toContain(`${lab.vip}/32`);
+    if (autoEngine === "userspace") expect(address).toContain(`${lab.vip}/32`);
     expect((await repairsOf(daemon))["device"]).toBe(devices + 1);
     expect((await statusOf(daemon)).problems).toEqual([]);
   });

@@ -38,6 +38,7 @@ const settings = parseVirtualIp({ vip: "10.77.9.100", nic: "eth0", "total-nodes"
 const virtualIp: ServedVirtualIp = {
   settings,
   origin: "request",
+  engine: "userspace",
   clusterMac: CLUSTER,
   localNodes: [1],
   isAdopted: false,

@@ -20,7 +20,15 @@ function served(over: Partial<ServedVirtualIp> = {}, localNode: readonly number[
     "local-node": localNode,
   });
   const { localNodes } = settings;
-  return { settings, origin: "request", clusterMac: MAC, localNodes, isAdopted: false, ...over };
+  return {
+    settings,
+    origin: "request",
+    engine: "userspace",
+    clusterMac: MAC,
+    localNodes,
+    isAdopted: false,
+    ...over,
+  };
 }
 
 let directory = "";

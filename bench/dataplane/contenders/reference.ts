@@ -1,0 +1,38 @@
+/** The reference dataplane in plain TypeScript (cap, classify(), raw-socket): what the native engine buys. */
+import path from "node:path";
+import { renderTables } from "../../../src/host/nft.ts";
+import { NIC } from "../../../test/lab/host.ts";
+import { projectRoot } from "../../../test/lab/paths.ts";
+import type { Contender } from "../contender.ts";
+import { until } from "../wait.ts";
+
+const program = path.join(projectRoot, "dist/test/net/reference-program.js");
+
+export const reference: Contender = {
+  name: "reference",
+  title: "the reference in TypeScript (cap, raw-socket)",
+  hasFront: false,
+  sharesAddress: true,
+  async setUp(site) {
+    const virtualIps = site.vips.map((vip) => ({ vip, nic: NIC, clusterMac: site.clusterMac(vip) }));
+    for (const [index, node] of site.nodes.entries()) {
+      await node.exec(["nft", "-f", "-"], { input: renderTables(virtualIps, new Set([NIC])) });
+      for (const vip of site.vips) {
+        await node.ip("addr", "add", `${vip}/32`, "dev", NIC);
+        const settings = ["--total-nodes", String(site.totalNodes), "--local-node", String(index + 1)];
+        const child = node.spawn([process.execPath, program, "--vip", vip, ...settings]);
+        site.pids.push(child.pid);
+        let output = "";
+        for (const pipe of [child.child.stdout, child.child.stderr]) {
+          pipe?.setEncoding("utf8").on("data", (text: string) => {
+            output += text;
+          });
+        }
+        await until("the reference captures", async () => {
+          if (!child.running) throw new Error(`the reference did not start: ${output.trim()}`);
+          return output.includes("ready");
+        });
+      }
+    }
+  },
+};

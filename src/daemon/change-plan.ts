@@ -1,0 +1,68 @@
+/** What a change of the served virtual IPs means for the engines: who takes what, and when. */
+import type { NodeSet } from "../core/node-set.ts";
+import { differsOnlyInNodes, type ServedVirtualIp } from "./resolve.ts";
+
+/** By address, host order. */
+export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
+
+export interface Taking {
+  readonly virtualIp: ServedVirtualIp;
+  /** what the engine goes over from, without letting go of it in between */
+  readonly replaces: ServedVirtualIp | undefined;
+}
+
+export interface ChangePlan {
+  /** before the host changes */
+  readonly takeFirst: readonly Taking[];
+  readonly letGoFirst: readonly ServedVirtualIp[];
+  /** after it has changed */
+  readonly takeLast: readonly Taking[];
+  readonly letGoLast: readonly ServedVirtualIp[];
+  /** the same virtual IP with other buckets */
+  readonly move: readonly { readonly virtualIp: ServedVirtualIp; readonly from: NodeSet }[];
+}
+
+/**
+ * An engine that judges in place is its own guard: it takes a virtual IP before the address comes
+ * and lets go of it when the address has gone. For any other the host's guard is there first and
+ * last, and the engine takes nothing that is not ready.
+ */
+export function planChange(
+  previous: ServedMap,
+  next: ServedMap,
+  judgesInPlace: (virtualIp: ServedVirtualIp) => boolean,
+): ChangePlan {
+  const arriving = [...next.values()].filter((v) => !isKept(v, previous));
+  const leaving = [...previous.values()].filter((v) => !isKept(v, next));
+  const take = (virtualIp: ServedVirtualIp): Taking => ({
+    virtualIp,
+    replaces: judgesInPlace(virtualIp) ? sameAtEngine(virtualIp, previous) : undefined,
+  });
+  return {
+    takeFirst: arriving.filter(judgesInPlace).map(take),
+    letGoFirst: leaving.filter((v) => !judgesInPlace(v)),
+    takeLast: arriving.filter((v) => !judgesInPlace(v)).map(take),
+    letGoLast: leaving.filter((v) => judgesInPlace(v) && sameAtEngine(v, next) === undefined),
+    move: [...next.values()].flatMap((virtualIp) => {
+      const old = previous.get(virtualIp.settings.addressHost);
+      const isMoved = old !== undefined && isKept(virtualIp, previous) && !sameNodes(old, virtualIp);
+      return isMoved ? [{ virtualIp, from: old.localNodes }] : [];
+    }),
+  };
+}
+
+function isKept(virtualIp: ServedVirtualIp, others: ServedMap): boolean {
+  const other = others.get(virtualIp.settings.addressHost);
+  return other !== undefined && differsOnlyInNodes(virtualIp, other);
+}
+
+/** The one with the same address at the same engine on the same interface, whatever its settings. */
+function sameAtEngine(virtualIp: ServedVirtualIp, others: ServedMap): ServedVirtualIp | undefined {
+  const other = others.get(virtualIp.settings.addressHost);
+  const isSame = other?.engine === virtualIp.engine && other.settings.nic === virtualIp.settings.nic;
+  return isSame ? other : undefined;
+}
+
+function sameNodes(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
+  return String(a.localNodes) === String(b.localNodes);
+}

@@ -1,0 +1,31 @@
+/** Whether engine "bpf" can be had on this host, tried and not guessed, and why not. */
+import { isClusterIpError, messageOf } from "../core/errors.ts";
+import { loadNativeBpf, type NativeBpf } from "../native.ts";
+
+export interface BpfSupport {
+  readonly native: NativeBpf | undefined;
+  /** half a sentence; undefined when the engine is available */
+  readonly whyNot: string | undefined;
+}
+
+/** Loads the programs and attaches them to the loopback interface for a moment. */
+export function findBpfSupport(): BpfSupport {
+  try {
+    const native = loadNativeBpf();
+    native.addon.probe(native.objectPath);
+    return { native, whyNot: undefined };
+  } catch (error) {
+    return { native: undefined, whyNot: whyNot(error) };
+  }
+}
+
+function whyNot(error: unknown): string {
+  if (isClusterIpError(error)) return error.message;
+  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  const said = messageOf(error);
+  if (code === "EPERM") return `it needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN (${said})`;
+  if (code === "EACCES" || code === "EINVAL" || code === "ENOSYS") {
+    return `this kernel does not take its programs; it needs Linux 5.10 or later (${said})`;
+  }
+  return said;
+}

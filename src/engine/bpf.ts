@@ -1,0 +1,259 @@
+/**
+ * Engine "bpf": the verdict runs in the kernel, in place (`native/bpf/`). There is no device and
+ * no thread; packets stay on their interface, and what is attached there outlives this process:
+ * killed, the host goes on answering; started again, the daemon goes on with the same maps.
+ *
+ * `received` is what the two programs have seen, each frame once: what XDP drops is counted there,
+ * everything else by the tc program. All counters are exact.
+ */
+import { getSystemErrorName } from "node:util";
+import { hashModes } from "../core/bucket.ts";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { parseMac } from "../core/mac.ts";
+import { type NodeSet, nodeMask } from "../core/node-set.ts";
+import { type NativeBpf, type NativeBpfDataplane, type XdpMode, xdpModes } from "../native.ts";
+import type { Engine, EngineVirtualIp, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
+import { noFrames, sumTallies, talliesByReason, talliesByVerdict } from "./tallies.ts";
+
+/** `auto`: native where it pays. A knob for benchmarks and tests, not for operators. */
+export const xdpChoices = ["auto", ...xdpModes] as const;
+export type XdpChoice = (typeof xdpChoices)[number];
+
+export interface BpfOptions {
+  readonly xdp: XdpChoice;
+  /** a clsact qdisc although the kernel has tcx */
+  readonly forcesClsact: boolean;
+}
+
+/**
+ * Drivers of virtual cables and of what is built from other interfaces, on which `auto` leaves XDP
+ * alone. With an XDP program their sender may hand over no merged segments any more: on veth one
+ * accepted connection moved 1.5 Gbit/s with it and 16 without. The hardware that XDP is made for
+ * merges after the program. Generic XDP is no way out: it copies every merged frame into one piece
+ * (8 Gbit/s), and saves little, because the kernel has allocated for the frame before it runs.
+ */
+const driversWithoutXdp: ReadonlySet<string> = new Set([
+  "",
+  "bonding",
+  "bridge",
+  "dummy",
+  "hv_netvsc",
+  "macvlan",
+  "team",
+  "tun",
+  "veth",
+  "vif",
+  "virtio_net",
+  "vmxnet3",
+]);
+
+interface NicState {
+  readonly dataplane: NativeBpfDataplane;
+  readonly virtualIps: Map<number, EngineVirtualIp>;
+  /** the maps are there: from the first binding on, with or without an interface */
+  isPrepared: boolean;
+  ifindex: number | undefined;
+}
+
+export class BpfEngine implements Engine {
+  readonly name = "bpf";
+  readonly device = undefined;
+  readonly #native: NativeBpf;
+  readonly #options: BpfOptions;
+  readonly #nics = new Map<string, NicState>();
+
+  constructor(native: NativeBpf, options: BpfOptions) {
+    this.#native = native;
+    this.#options = options;
+  }
+
+  /** The lock against a second daemon is the device of the engine `userspace`, which is always there. */
+  open(): void {}
+
+  reopenDevice(): void {}
+
+  attach(virtualIp: EngineVirtualIp): void {
+    const state = this.#nic(virtualIp.nic);
+    if (state.isPrepared) guarded("The virtual IP cannot be attached", () => write(state, virtualIp));
+    state.virtualIps.set(virtualIp.addressHost, virtualIp);
+  }
+
+  detach(addressHost: number, nic: string): void {
+    const state = this.#nics.get(nic);
+    if (state?.virtualIps.has(addressHost) !== true) return;
+    guarded("The virtual IP cannot be detached", () => {
+      if (state.isPrepared) state.dataplane.removeVirtualIp(addressHost);
+      if (state.virtualIps.size === 1) state.dataplane.detach();
+    });
+    state.virtualIps.delete(addressHost);
+    if (state.virtualIps.size === 0) this.#nics.delete(nic);
+  }
+
+  setLocal(addressHost: number, nodes: NodeSet): void {
+    const state = this.#stateOf(addressHost);
+    const virtualIp = state.virtualIps.get(addressHost);
+    if (state.isPrepared) {
+      guarded("The buckets cannot be changed", () => state.dataplane.setLocal(addressHost, nodeMask(nodes)));
+    }
+    if (virtualIp !== undefined) state.virtualIps.set(addressHost, { ...virtualIp, localNodes: nodes });
+  }
+
+  bindNic(nic: string, ifindex: number | undefined): void {
+    const state = this.#nic(nic);
+    if (ifindex === undefined) {
+      guarded(`${nic} cannot be released`, () => state.dataplane.detach());
+      state.ifindex = undefined;
+      return;
+    }
+    guarded(`The programs cannot be attached to ${nic}`, () => {
+      state.dataplane.prepare(ifindex);
+      state.isPrepared = true;
+      // Before the programs are in force: what is not in the maps would go to the stack.
+      for (const virtualIp of state.virtualIps.values()) write(state, virtualIp);
+      this.#attachPrograms(state, ifindex);
+    });
+    state.ifindex = ifindex;
+  }
+
+  boundIfindex(nic: string): number | undefined {
+    return this.#nics.get(nic)?.ifindex;
+  }
+
+  isJudging(nic: string): boolean {
+    const state = this.#nics.get(nic);
+    return state?.ifindex === undefined || isTrueOrGone(() => state.dataplane.isJudging());
+  }
+
+  restoreNic(nic: string): boolean {
+    const state = this.#nics.get(nic);
+    if (state?.ifindex === undefined) return false;
+    const { dataplane, ifindex } = state;
+    if (isTrueOrGone(() => dataplane.isComplete())) return false;
+    guarded(`The programs cannot be put back on ${nic}`, () => this.#attachPrograms(state, ifindex));
+    return true;
+  }
+
+  /**
+   * Removes what a dead daemon left and nobody wants any more, on all interfaces of this host.
+   *
+   * @param ifindexes of all interfaces
+   */
+  sweep(ifindexes: Iterable<number>): void {
+    guarded("What a dead daemon left cannot be removed", () => {
+      for (const state of this.#nics.values()) forgetOthers(state);
+      const bound = new Set([...this.#nics.values()].map(({ ifindex }) => ifindex));
+      for (const ifindex of ifindexes) {
+        if (!bound.has(ifindex)) this.#native.addon.removePrograms(ifindex);
+      }
+    });
+  }
+
+  counters(addressHost: number): VirtualIpCounters {
+    const state = this.#stateOf(addressHost);
+    const native = state.isPrepared
+      ? guarded("The counters cannot be read", () => state.dataplane.virtualIpCounters(addressHost))
+      : undefined;
+    const totalNodes = state.virtualIps.get(addressHost)?.totalNodes ?? 0;
+    const buckets = Array.from({ length: totalNodes }, (_, index) => ({
+      bucket: index + 1,
+      local: native?.local[index] ?? noFrames,
+      foreign: native?.foreign[index] ?? noFrames,
+    }));
+    return { buckets, withoutBucket: native?.withoutBucket ?? noFrames };
+  }
+
+  nicCounters(nic: string): NicCounters {
+    const state = this.#nics.get(nic);
+    const native =
+      state?.isPrepared === true
+        ? guarded("The counters cannot be read", () => state.dataplane.nicCounters())
+        : [];
+    const byReason = talliesByReason(native);
+    return {
+      received: sumTallies(native),
+      byVerdict: talliesByVerdict(byReason),
+      byReason,
+      byEngineDrop: { "capture-truncated": noFrames, "delivery-failed": noFrames },
+      kernelDropped: 0,
+      captureErrors: 0,
+      lastDeliveryError: undefined,
+      ...(state?.ifindex === undefined ? {} : { programs: programStatus(state) }),
+    };
+  }
+
+  /** Leaves the kernel as it is: whoever wants nothing left has detached everything before. */
+  close(): void {
+    this.#nics.clear();
+  }
+
+  #attachPrograms({ dataplane }: NicState, ifindex: number): void {
+    dataplane.attach(ifindex, xdpModes.indexOf(this.#xdpMode(ifindex)), this.#options.forcesClsact);
+  }
+
+  #xdpMode(ifindex: number): XdpMode {
+    const { xdp } = this.#options;
+    if (xdp !== "auto") return xdp;
+    return driversWithoutXdp.has(this.#native.addon.driverOf(ifindex)) ? "off" : "native";
+  }
+
+  #nic(name: string): NicState {
+    const known = this.#nics.get(name);
+    if (known !== undefined) return known;
+    const dataplane = new this.#native.addon.BpfDataplane(this.#native.objectPath);
+    const state: NicState = { dataplane, virtualIps: new Map(), isPrepared: false, ifindex: undefined };
+    this.#nics.set(name, state);
+    return state;
+  }
+
+  #stateOf(addressHost: number): NicState {
+    for (const state of this.#nics.values()) if (state.virtualIps.has(addressHost)) return state;
+    throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
+  }
+}
+
+function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
+  dataplane.setVirtualIp({
+    addressHost: virtualIp.addressHost,
+    clusterMac: parseMac(virtualIp.clusterMac),
+    hashMode: hashModes.indexOf(virtualIp.hashMode),
+    totalNodes: virtualIp.totalNodes,
+    hashInit: virtualIp.hashInit,
+    localMask: nodeMask(virtualIp.localNodes),
+  });
+}
+
+/** What a dead daemon served and this one does not. */
+function forgetOthers({ dataplane, virtualIps, isPrepared }: NicState): void {
+  if (!isPrepared) return;
+  for (const { addressHost } of dataplane.virtualIps()) {
+    if (!virtualIps.has(addressHost)) dataplane.removeVirtualIp(addressHost);
+  }
+}
+
+function programStatus({ dataplane }: NicState): ProgramStatus {
+  const { tc, xdp, xdpErrno, xdpOtherProgram } = dataplane.attachment();
+  const why =
+    xdpOtherProgram !== 0
+      ? `another XDP program is attached (id ${xdpOtherProgram})`
+      : xdpErrno !== 0
+        ? `the driver refused it (${getSystemErrorName(-xdpErrno)})`
+        : undefined;
+  return { tc, xdp, ...(why === undefined ? {} : { xdpOffBecause: why }) };
+}
+
+/** An interface that has just gone is not a program that was taken away: its event is on the way. */
+function isTrueOrGone(ask: () => boolean): boolean {
+  try {
+    return ask();
+  } catch {
+    return true;
+  }
+}
+
+function guarded<T>(what: string, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw new ClusterIpError("CLUSTERIP_ENGINE", `${what}: ${messageOf(error)}.`, { cause: error });
+  }
+}

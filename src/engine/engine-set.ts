@@ -1,0 +1,81 @@
+/**
+ * The engines of one daemon. Each virtual IP has its own choice; two engines on one interface do
+ * not disturb each other: each judges its own addresses and leaves the others alone.
+ *
+ * The engine `userspace` is always open, because its device is the lock that keeps a second daemon
+ * from serving this host: privileged, one per network namespace, and gone with the process.
+ */
+import { ClusterIpError } from "../core/errors.ts";
+import type { BpfEngine } from "./bpf.ts";
+import type { Engine, EngineName } from "./engine.ts";
+
+export interface EngineParts {
+  readonly userspace: Engine;
+  /** The engine, or half a sentence that says why there is none; asked once, when it matters. */
+  readonly findBpf: () => BpfEngine | string;
+  /** What `auto` takes when it is available. */
+  readonly preferred: EngineName;
+}
+
+export class EngineSet {
+  readonly #parts: EngineParts;
+  #bpf: BpfEngine | string | undefined;
+
+  constructor(parts: EngineParts) {
+    this.#parts = parts;
+  }
+
+  get device(): string | undefined {
+    return this.#parts.userspace.device;
+  }
+
+  open(): void {
+    this.#parts.userspace.open();
+  }
+
+  reopenDevice(): void {
+    this.#parts.userspace.reopenDevice();
+  }
+
+  close(): void {
+    if (typeof this.#bpf === "object") this.#bpf.close();
+    this.#parts.userspace.close();
+  }
+
+  /** Why there is no engine `bpf`, as half a sentence; undefined when there is one. */
+  get whyNoBpf(): string | undefined {
+    const bpf = this.#findBpf();
+    return typeof bpf === "string" ? bpf : undefined;
+  }
+
+  /** Which engine serves for a choice; throws CLUSTERIP_NO_ENGINE. */
+  choose(choice: EngineName | "auto"): EngineName {
+    if (choice === "userspace") return choice;
+    if (choice === "auto" && this.#parts.preferred === "userspace") return "userspace";
+    const why = this.whyNoBpf;
+    if (why === undefined) return "bpf";
+    if (choice === "auto") return "userspace";
+    throw new ClusterIpError(
+      "CLUSTERIP_NO_ENGINE",
+      `The engine 'bpf' is not available here: ${why}. Use 'userspace' or 'auto'.`,
+    );
+  }
+
+  of(name: EngineName): Engine {
+    if (name === "userspace") return this.#parts.userspace;
+    const bpf = this.#findBpf();
+    if (typeof bpf === "object") return bpf;
+    throw new ClusterIpError("CLUSTERIP_NO_ENGINE", `The engine 'bpf' is not available here: ${bpf}.`);
+  }
+
+  /** Removes what a dead daemon left in the kernel and nobody wants any more. */
+  sweep(ifindexes: Iterable<number>): void {
+    const bpf = this.#findBpf();
+    if (typeof bpf === "object") bpf.sweep(ifindexes);
+  }
+
+  #findBpf(): BpfEngine | string {
+    this.#bpf ??= this.#parts.findBpf();
+    return this.#bpf;
+  }
+}

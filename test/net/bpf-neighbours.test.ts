@@ -1,0 +1,224 @@
+/**
+ * Other people's programs on the interface: they stay, they see what was accepted, and what they do to ours is put
+ * back. While ours are away the node is silent, not doubled.
+ *
+ *     node1 (bucket 1)   node2 (bucket 2)            client1
+ *     │ other tc and XDP programs                      │ UDP from 20 addresses
+ *     ╧══════════════════╧═════════════════════════════╧══
+ */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { startDaemon } from "../lab/daemon.ts";
+import type { Host } from "../lab/host.ts";
+import { runChecked } from "../lab/processes.ts";
+import { udpRequests } from "../lab/traffic.ts";
+import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "./bpf-cluster.ts";
+import { describeBpf } from "./describe-bpf.ts";
+import {
+  add,
+  answersPing,
+  CLUSTER_MAC,
+  recover,
+  repairsOf,
+  snapshot,
+  statusOf,
+  until,
+} from "./host-tools.ts";
+
+const FLOWS = 100;
+const PUT_BACK_MS = 1000;
+
+describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"] }, () => {
+  let cluster: BpfCluster;
+  let node: Host;
+  /** No flow is used twice. */
+  let firstPort = 20_000;
+
+  beforeAll(async () => {
+    cluster = await BpfCluster.create(2);
+    node = cluster.lab.node(1);
+  });
+  afterAll(() => cluster?.lab.close());
+  afterEach(async () => {
+    await node.tryExec(["ip", "link", "set", "dev", "eth0", "xdpgeneric", "off"]);
+    await node.tryExec(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
+    await node.tryExec(["tc", "qdisc", "del", "dev", "eth0", "clsact"]);
+    await node.tryExec(["ip", "link", "del", "seen0"]);
+    for (const host of cluster.lab.nodes) await recover(cluster.lab, host);
+    cluster.daemons.clear();
+  });
+
+  /** Every flow is answered once, by its owner. */
+  async function expectOwnersAnswer(): Promise<void> {
+    const requests = await sendFlows();
+    const wrong = requests.filter(({ saddr, sport, dport, replies }) => {
+      return replies.length !== 1 || replies[0]?.node !== cluster.ownerOf(saddr, sport, dport);
+    });
+    expect(wrong).toEqual([]);
+  }
+
+  function sendFlows(timeoutMs = 2000): ReturnType<typeof udpRequests> {
+    firstPort += 1000;
+    return udpRequests(cluster.lab.client(), {
+      ...{
+        to: cluster.lab.vip,
+        ports: [UDP_PORT],
+        sources: cluster.sources,
+        count: FLOWS,
+        firstPort,
+        timeoutMs,
+      },
+      tag: `flow-${firstPort}`,
+    });
+  }
+
+  const programsOf = async (): Promise<unknown> => {
+    const daemon = cluster.daemons.get(node);
+    return daemon === undefined ? undefined : (await statusOf(daemon)).nics[0]?.programs;
+  };
+
+  for (const clsact of [false, true]) {
+    it(`another tc filter sees what is accepted and nothing else (${clsact ? "clsact" : "tcx"})`, async () => {
+      // It shows what it sees to an interface that leads nowhere, and that one counts.
+      await node.ip("link", "add", "name", "seen0", "up", "type", "veth", "peer", "name", "seen1");
+      await node.ip("link", "set", "seen1", "up");
+      await node.exec(["tc", "qdisc", "add", "dev", "eth0", "clsact"]);
+      const match = ["protocol", "ip", "prio", "5", "u32", "match", "ip", "dst", `${cluster.lab.vip}/32`];
+      const show = ["action", "mirred", "egress", "mirror", "dev", "seen0"];
+      await node.exec(["tc", "filter", "add", "dev", "eth0", "ingress", ...match, ...show]);
+      const before = await snapshot(node);
+      await cluster.startAll({ clsact });
+      expect(await programsOf()).toEqual({ tc: clsact ? "clsact" : "tcx", xdp: "off" });
+      expect(await framesSeen()).toBe(0);
+      await expectOwnersAnswer();
+      const { virtualIps, nics } = await statusOf({ socket: cluster.daemons.get(node)?.socket ?? "" });
+      const local = virtualIps[0]?.buckets[0]?.local.frames ?? 0;
+      expect(nics[0]?.byVerdict.foreign.frames).toBeGreaterThan(FLOWS / 4);
+      expect(local).toBeGreaterThan(FLOWS / 4);
+      expect(await framesSeen()).toBe(local);
+      await cluster.stopAll();
+      expect(await snapshot(node)).toBe(before);
+      expect(await node.exec(["tc", "filter", "show", "dev", "eth0", "ingress"])).toContain("match");
+    });
+  }
+
+  async function framesSeen(): Promise<number> {
+    const [link] = JSON.parse(await node.ip("-json", "-s", "link", "show", "seen0")) as {
+      stats64: { tx: { packets: number } };
+    }[];
+    return link?.stats64.tx.packets ?? -1;
+  }
+
+  for (const mode of ["xdpgeneric", "xdpdrv"] as const) {
+    it(`somebody else's XDP program (${mode}) stays, and status says that ours is not there`, async () => {
+      const object = await compilePass();
+      await node.exec(["ip", "link", "set", "dev", "eth0", mode, "obj", object, "sec", "xdp"]);
+      const before = await snapshot(node);
+      await cluster.startAll({ xdp: mode === "xdpdrv" ? "native" : "generic" });
+      expect(await programsOf()).toMatchObject({
+        tc: "tcx",
+        xdp: "off",
+        xdpOffBecause: expect.stringMatching(/^another XDP program is attached \(id \d+\)$/),
+      });
+      await expectOwnersAnswer();
+      await cluster.stopAll();
+      expect(await snapshot(node)).toBe(before);
+    });
+  }
+
+  async function compilePass(): Promise<string> {
+    const source = path.join(cluster.lab.directory, "pass.c");
+    const object = path.join(cluster.lab.directory, "pass.o");
+    writeFileSync(
+      source,
+      'struct xdp_md;\n__attribute__((section("xdp"), used)) int pass(struct xdp_md* context) { (void)context; return 2; }\n',
+    );
+    await runChecked(["clang", "-target", "bpf", "-O2", "-c", source, "-o", object]);
+    return object;
+  }
+
+  for (const xdp of ["native", "generic"] as const) {
+    it(`XDP ${xdp}: the owners answer, and every frame is counted once`, async () => {
+      await cluster.startAll({ xdp });
+      expect(await programsOf()).toEqual({ tc: "tcx", xdp });
+      await answersPing(cluster.lab.client(), cluster.lab.vip);
+      const before = await countsOf();
+      await expectOwnersAnswer();
+      const after = await countsOf();
+      // Each node sees all of it; both together accept it once.
+      for (const index of [0, 1]) expect((after.all[index] ?? 0) - (before.all[index] ?? 0)).toBe(FLOWS);
+      expect(after.accepted - before.accepted).toBe(FLOWS);
+      await cluster.stopAll();
+    });
+  }
+
+  async function countsOf(): Promise<{ all: number[]; accepted: number }> {
+    const statuses = await Promise.all([...cluster.daemons.values()].map(statusOf));
+    const buckets = statuses.map(({ virtualIps }) => virtualIps[0]?.buckets ?? []);
+    const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0);
+    return {
+      all: buckets.map((list) => sum(list.map(({ local, foreign }) => local.frames + foreign.frames))),
+      accepted: sum(buckets.flatMap((list) => list.map(({ local }) => local.frames))),
+    };
+  }
+
+  const removals: [string, BpfOptions, () => Promise<unknown>][] = [
+    ["tcx: the program detached", {}, () => removePrograms(node)],
+    ["tcx: the program and XDP detached", { xdp: "native" }, () => removePrograms(node)],
+    [
+      "clsact: tc qdisc del",
+      { clsact: true },
+      () => node.exec(["tc", "qdisc", "del", "dev", "eth0", "clsact"]),
+    ],
+  ];
+  for (const [name, options, remove] of removals) {
+    it(`puts back, and nothing is answered twice meanwhile: ${name}`, async () => {
+      await cluster.startAll(options);
+      const daemon = cluster.daemons.get(node);
+      if (daemon === undefined) throw new Error("no daemon");
+      const before = await snapshot(node);
+      const attached = await programsOf();
+      for (let round = 1; round <= 3; round += 1) {
+        const flows = sendFlows(700);
+        await remove();
+        await until(async () => expect((await repairsOf(daemon))["program"]).toBe(round), PUT_BACK_MS);
+        const doubled = (await flows).filter(({ replies }) => replies.length > 1);
+        expect(doubled).toEqual([]);
+      }
+      expect(await programsOf()).toEqual(attached);
+      expect(await snapshot(node)).toContain(CLUSTER_MAC);
+      expect(sortedLines(await snapshot(node))).toBe(sortedLines(before));
+      await expectOwnersAnswer();
+      await cluster.stopAll();
+    });
+  }
+
+  it("both engines on one interface: each serves its own addresses", async () => {
+    const second = "10.77.0.101";
+    const daemon = await startDaemon(cluster.lab, node, {
+      vips: [
+        { "total-nodes": 1, "local-node": [1], engine: "bpf" },
+        { "total-nodes": 1, "local-node": [1], engine: "userspace", vip: second },
+      ],
+    });
+    const { virtualIps, nics } = await statusOf(daemon);
+    expect(virtualIps.map(({ vip, engine }) => `${vip} ${engine}`).sort()).toEqual([
+      `${cluster.lab.vip} bpf`,
+      `${second} userspace`,
+    ]);
+    expect(nics.map(({ nic, engine }) => `${nic} ${engine}`)).toEqual(["eth0 bpf", "eth0 userspace"]);
+    for (const vip of [cluster.lab.vip, second]) await answersPing(cluster.lab.client(), vip);
+    await add(daemon, { vip: "10.77.0.102", nic: "eth0", "total-nodes": 2, "local-node": 2, engine: "bpf" });
+    for (const vip of [cluster.lab.vip, second]) await answersPing(cluster.lab.client(), vip);
+    await sleep(300);
+    expect((await repairsOf(daemon))["program"]).toBe(0);
+    await daemon.kill("SIGTERM");
+  });
+});
+
+/** What is put back may be listed in another order than before. */
+function sortedLines(state: string): string {
+  return state.split("\n").sort().join("\n");
+}

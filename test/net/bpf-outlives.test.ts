@@ -1,0 +1,145 @@
+/**
+ * The verdict is the kernel's: a daemon that dies interrupts nothing, and the next one goes on where it was.
+ *
+ *     node1 (kill -9, restart)   node2   node3          client1
+ *          │                       │       │              │ HTTP, new connections from 20 addresses, all the time
+ *        ══╧═══════════════════════╧═══════╧══════════════╧══
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { clusterip, startDaemon } from "../lab/daemon.ts";
+import type { Host } from "../lab/host.ts";
+import { duplicateRequests, startHttpLoad, udpRequests } from "../lab/traffic.ts";
+import { BpfCluster, type BpfOptions, UDP_PORT } from "./bpf-cluster.ts";
+import { describeBpf } from "./describe-bpf.ts";
+import { CLUSTER_MAC, recover, snapshot, statusOf } from "./host-tools.ts";
+
+const ROUNDS = 3;
+const DEAD_MS = 1000;
+const PER_SECOND = 120;
+
+describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }, () => {
+  let cluster: BpfCluster;
+  let node: Host;
+
+  beforeAll(async () => {
+    cluster = await BpfCluster.create(3);
+    node = cluster.lab.node(1);
+  });
+  afterAll(() => cluster?.lab.close());
+  afterEach(async () => {
+    for (const host of cluster.lab.nodes) await recover(cluster.lab, host);
+    cluster.daemons.clear();
+  });
+
+  const frames = async (): Promise<{ received: number; local: number }> => {
+    const daemon = cluster.daemons.get(node);
+    if (daemon === undefined) throw new Error("no daemon");
+    const { nics, virtualIps } = await statusOf(daemon);
+    return {
+      received: nics[0]?.received.frames ?? 0,
+      local: virtualIps[0]?.buckets[0]?.local.frames ?? 0,
+    };
+  };
+
+  const ways: [string, BpfOptions][] = [
+    ["tcx", {}],
+    ["a clsact qdisc", { clsact: true }],
+    ["tcx behind XDP", { xdp: "native" }],
+  ];
+  for (const [way, options] of ways) {
+    it(`${way}: killed ${ROUNDS} times and started again under load, not one request is lost`, async () => {
+      await cluster.startAll(options);
+      const load = await startHttpLoad(cluster.lab.client(), {
+        ...{ url: cluster.url, sources: cluster.sources, rate: PER_SECOND, concurrency: 200 },
+        ...{ timeoutMs: 5000, tag: `outlive-${way}` },
+      });
+      await sleep(500);
+      const windows: [number, number][] = [];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const before = await frames();
+        await cluster.daemons.get(node)?.kill("SIGKILL");
+        const died = Date.now();
+        await sleep(DEAD_MS);
+        windows.push([died, Date.now()]);
+        await cluster.start(node, options);
+        // The same maps: the counters have not begun anew, and nothing was missed in between.
+        const after = await frames();
+        expect(after.received).toBeGreaterThan(before.received);
+        expect(after.local).toBeGreaterThan(before.local);
+        await sleep(300);
+      }
+      const report = await load.stop();
+      expect(report.records.filter(({ error }) => error !== undefined)).toEqual([]);
+      expect(report.requests).toBeGreaterThan((PER_SECOND * ROUNDS * DEAD_MS) / 1000 / 2);
+      expect(Object.keys(report.perNode).sort()).toEqual(["node1", "node2", "node3"]);
+      expect(duplicateRequests(cluster.servers, "http")).toEqual([]);
+      // While it was dead the node answered its share.
+      for (const [from, to] of windows) {
+        const inWindow = report.records.filter(
+          (r) => r.node === "node1" && r.startedMs > from && r.startedMs < to,
+        );
+        expect(inWindow.length).toBeGreaterThan(PER_SECOND / 3 / 4);
+      }
+    });
+  }
+
+  it("a dead daemon's node answers its own buckets only, and cleanup silences it and removes everything", async () => {
+    const before = await snapshot(node);
+    await cluster.start(node);
+    await cluster.daemons.get(node)?.kill("SIGKILL");
+    const request = { to: cluster.lab.vip, sources: cluster.sources, count: 90, timeoutMs: 500 };
+    const answers = await udpRequests(cluster.lab.client(), { ...request, ports: [UDP_PORT] });
+    const wrong = answers.filter(({ saddr, sport, dport, replies }) => {
+      const isOurs = cluster.ownerOf(saddr, sport, dport) === "node1";
+      return replies.length !== (isOurs ? 1 : 0);
+    });
+    expect(wrong).toEqual([]);
+    const cleanup = await clusterip(cluster.lab, node, ["cleanup"]);
+    expect(cleanup).toMatchObject({ status: 0, stderr: "" });
+    expect(cleanup.stdout).toContain("removed BPF programs on eth0\n");
+    const silent = await udpRequests(cluster.lab.client(), {
+      ...request,
+      ports: [UDP_PORT],
+      firstPort: 40_000,
+    });
+    expect(silent.filter(({ replies }) => replies.length > 0)).toEqual([]);
+    expect(await snapshot(node)).toBe(before);
+    expect((await clusterip(cluster.lab, node, ["cleanup"])).stdout).toBe("nothing to remove\n");
+  });
+
+  for (const [way, options] of ways) {
+    it(`${way}: SIGTERM leaves nothing, also after a kill -9 in between`, async () => {
+      const before = await snapshot(node);
+      await cluster.start(node, options);
+      await cluster.daemons.get(node)?.kill("SIGKILL");
+      expect(await snapshot(node)).toContain(`link  ${CLUSTER_MAC} static`);
+      await cluster.start(node, options);
+      expect(await cluster.daemons.get(node)?.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+      expect(await snapshot(node)).toBe(before);
+      expect((await node.exec(["tc", "qdisc", "show", "dev", "eth0"])).includes("clsact")).toBe(false);
+      expect((await clusterip(cluster.lab, node, ["cleanup"])).stdout).not.toContain("BPF");
+    });
+  }
+
+  it("a daemon with another configuration takes the programs of the dead one away", async () => {
+    const before = await snapshot(node);
+    await cluster.start(node);
+    await cluster.daemons.get(node)?.kill("SIGKILL");
+    // What was served by request comes back; what only the configuration file wanted does not.
+    const daemon = await startDaemon(cluster.lab, node, { vips: [] });
+    expect(await snapshot(node)).not.toContain(CLUSTER_MAC);
+    await daemon.kill("SIGTERM");
+    expect(await snapshot(node)).toBe(before);
+    expect((await clusterip(cluster.lab, node, ["cleanup"])).stdout).not.toContain("BPF");
+  });
+
+  it("a subscription that was there before stays", async () => {
+    await node.ip("maddr", "add", CLUSTER_MAC, "dev", "eth0");
+    const before = await snapshot(node);
+    await cluster.start(node);
+    await cluster.daemons.get(node)?.kill("SIGTERM");
+    expect(await snapshot(node)).toBe(before);
+    await node.ip("maddr", "del", CLUSTER_MAC, "dev", "eth0");
+  });
+});

@@ -1,0 +1,156 @@
+/**
+ * The programs of engine "bpf" against the specification, by BPF_PROG_TEST_RUN: the kernel runs the
+ * program that a daemon would attach on one frame and says what it returned.
+ *
+ *     DIFFERENTIAL_SEED=N DIFFERENTIAL_FRAMES=N npx vitest run --project net test/net/bpf-verdicts.test.ts
+ */
+import { expect, it } from "vitest";
+import { hashModes } from "../../src/core/bucket.ts";
+import {
+  type Classification,
+  type ClassifyTarget,
+  classify,
+  type PacketType,
+} from "../../src/core/classify.ts";
+import { parseMac } from "../../src/core/mac.ts";
+import { nodeMask } from "../../src/core/node-set.ts";
+import { type Reason, reasonCatalogue, reasons } from "../../src/core/verdict.ts";
+import { loadNativeBpf, type NativeBpfDataplane } from "../../src/native.ts";
+import { buildFrame } from "../../src/verdict-table/build-frame.ts";
+import { verdictTable } from "../../src/verdict-table/rows.ts";
+import { Random, randomFrames, randomTargets, type TestFrame } from "../unit/differential-frames.ts";
+import { describeBpf } from "./describe-bpf.ts";
+
+const frames = Number(process.env["DIFFERENTIAL_FRAMES"] ?? 100_000);
+const seed = Number(process.env["DIFFERENTIAL_SEED"] ?? Date.now() & 0x7fffffff);
+const FRAMES_PER_RUN = 500;
+
+const LOOPBACK = 1;
+const CLUSTER_MAC = "4d:e2:58:37:f1:f1";
+/** A test run takes a frame as one from the loopback interface, whose MAC is 0: so it gets its packet type. */
+const destinations: Readonly<Record<PacketType, string>> = {
+  host: "00:00:00:00:00:00",
+  broadcast: "ff:ff:ff:ff:ff:ff",
+  multicast: CLUSTER_MAC,
+  otherHost: "02:00:00:00:00:09",
+};
+/** What the kernel takes for a test run: whole headers (newer kernels insist on it), at most a page. */
+const MIN_FRAME = 14;
+const MIN_FRAMES_BY_TYPE = new Map([
+  [0x0800, 34],
+  [0x86dd, 54],
+]);
+const MAX_FRAME = 3000;
+
+const NEXT = 0xffffffff;
+const SHOT = 2;
+const XDP_DROP = 1;
+const XDP_PASS = 2;
+
+/** The frame ends before the address that it is for: not ours to drop. */
+const beforeTheAddress: ReadonlySet<Reason> = new Set([
+  "ethernet-truncated",
+  "ipv4-truncated",
+  "ipv4-version",
+]);
+
+function load(targets: readonly ClassifyTarget[]): NativeBpfDataplane {
+  const { addon, objectPath } = loadNativeBpf();
+  const dataplane = new addon.BpfDataplane(objectPath);
+  dataplane.prepare(LOOPBACK);
+  for (const { address, hashMode, totalNodes, hashInit, localNodes } of targets) {
+    dataplane.setVirtualIp({
+      addressHost: address,
+      clusterMac: parseMac(CLUSTER_MAC),
+      hashMode: hashModes.indexOf(hashMode),
+      totalNodes,
+      hashInit,
+      localMask: nodeMask(localNodes),
+    });
+  }
+  return dataplane;
+}
+
+function addressed({ frame, packetType }: TestFrame): Uint8Array {
+  const copy = frame.slice();
+  copy.set(parseMac(destinations[packetType]));
+  return copy;
+}
+
+function specified({ frame, packetType }: TestFrame, targets: readonly ClassifyTarget[]): Classification {
+  const results = targets.map((target) => classify(frame, target, { packetType }));
+  const [first] = results;
+  if (first === undefined) throw new Error("no virtual IP");
+  return results.find(({ reason }) => reason !== "other-address") ?? first;
+}
+
+function isRunnable({ frame }: TestFrame): boolean {
+  const etherType = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
+  return frame.length >= (MIN_FRAMES_BY_TYPE.get(etherType) ?? MIN_FRAME) && frame.length <= MAX_FRAME;
+}
+
+/** What differs from the specification, in words; undefined when nothing does. */
+function difference(
+  dataplane: NativeBpfDataplane,
+  test: TestFrame,
+  targets: readonly ClassifyTarget[],
+): string | undefined {
+  const expected = specified(test, targets);
+  const { verdict } = expected;
+  const isDropped = verdict !== "accept" && verdict !== "not-ours" && !beforeTheAddress.has(expected.reason);
+  const octets = addressed(test);
+  const tc = dataplane.testRun("tc", octets);
+  const wanted = { action: isDropped ? SHOT : NEXT, reason: expected.reason, bucket: expected.bucket ?? 0 };
+  const got = { action: tc.action, reason: reasons[tc.reason], bucket: tc.bucket };
+  const isPlain = test.packetType === "multicast" && octets[12] === 0x08 && octets[13] === 0x00;
+  const isDroppedEarly = verdict === "foreign" && isPlain;
+  const xdp = dataplane.testRun("xdp", octets);
+  const wantedEarly = isDroppedEarly
+    ? { action: XDP_DROP, reason: reasons.indexOf("foreign-bucket"), bucket: expected.bucket ?? 0 }
+    : { action: XDP_PASS, reason: -1, bucket: 0 };
+  if (JSON.stringify(got) === JSON.stringify(wanted) && JSON.stringify(xdp) === JSON.stringify(wantedEarly)) {
+    return undefined;
+  }
+  const frame = Buffer.from(octets).toString("hex");
+  return `tc ${JSON.stringify(got)}, not ${JSON.stringify(wanted)}; XDP ${JSON.stringify(xdp)}, not ${JSON.stringify(wantedEarly)}; ${test.packetType} frame ${frame}; virtual IPs ${JSON.stringify(targets)}`;
+}
+
+describeBpf("the programs of engine bpf", {}, () => {
+  it("the reasons have the numbers of the catalogue", () => {
+    expect(load([]).nicCounters()).toHaveLength(Object.keys(reasonCatalogue).length);
+  });
+
+  it("every row of the verdict table", () => {
+    const wrong: string[] = [];
+    let run = 0;
+    for (const { target, frame, sentence } of verdictTable()) {
+      const built = buildFrame(frame, target.address);
+      if (!isRunnable(built)) continue;
+      run += 1;
+      const found = difference(load([target]), built, [target]);
+      if (found !== undefined) wrong.push(`${sentence}: ${found}`);
+    }
+    expect(wrong).toEqual([]);
+    expect(run).toBeGreaterThan(90);
+  });
+
+  it(`${frames} random frames, seed ${seed}`, { timeout: 600_000 }, () => {
+    const counts = new Map<string, number>();
+    for (let done = 0; done < frames; done += FRAMES_PER_RUN) {
+      const random = new Random(seed + done);
+      const targets = randomTargets(random);
+      const dataplane = load(targets);
+      for (const test of randomFrames(random, targets, FRAMES_PER_RUN)) {
+        if (!isRunnable(test)) continue;
+        expect(difference(dataplane, test, targets)).toBeUndefined();
+        const { verdict } = specified(test, targets);
+        counts.set(verdict, (counts.get(verdict) ?? 0) + 1);
+      }
+    }
+    console.log(Object.fromEntries(counts));
+    // Otherwise the frames would show little.
+    for (const verdict of ["accept", "foreign", "not-ours", "malformed", "drop"]) {
+      expect(counts.get(verdict) ?? 0).toBeGreaterThan(frames / 200);
+    }
+  });
+});

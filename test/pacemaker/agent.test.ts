@@ -1,0 +1,252 @@
+/** The resource agent alone, in the manner of ocft: what Pacemaker may ask, in any order, on a host that is not well. */
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { capture } from "../lab/capture.ts";
+import { clusterip, type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
+import { describeNet } from "../lab/describe-net.ts";
+import { Lab } from "../lab/lab.ts";
+import { clientProgram, projectRoot } from "../lab/paths.ts";
+import { type ExecResult, run, runChecked } from "../lab/processes.ts";
+
+const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
+const ocf = { success: 0, generic: 1, args: 2, unimplemented: 3, configured: 6, notRunning: 7 } as const;
+
+type Environment = Record<string, string>;
+
+describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "tcpdump"] }, () => {
+  let lab: Lab;
+  let daemon: Daemon;
+
+  const start = (): Promise<Daemon> => startDaemon(lab, lab.node(1), { vips: [] });
+  const nodes = async (): Promise<string> =>
+    (await clusterip(lab, lab.node(1), ["nodes", lab.vip])).stdout.trim();
+
+  function agent(action: string, extra: Environment = {}): Promise<ExecResult> {
+    const env = {
+      OCF_ROOT: "/usr/lib/ocf",
+      OCF_RESOURCE_INSTANCE: "vip:0",
+      OCF_RESKEY_ip: lab.vip,
+      OCF_RESKEY_socket: socketOf(lab, lab.node(1)),
+      OCF_RESKEY_restart_wait: "1",
+      OCF_RESKEY_CRM_meta_clone: "0",
+      OCF_RESKEY_CRM_meta_clone_max: "3",
+      OCF_RESKEY_CRM_meta_globally_unique: "true",
+      OCF_RESKEY_CRM_meta_interval: "10000",
+      PATH: `${path.join(projectRoot, "bin")}:${process.env["PATH"]}`,
+      ...extra,
+    };
+    return lab.node(1).tryExec([AGENT, action], { env, timeoutMs: 60_000 });
+  }
+
+  const instance = (number: number): Environment => ({ OCF_RESKEY_CRM_meta_clone: String(number) });
+  const statusOf = async (action: string, extra?: Environment): Promise<number> =>
+    (await agent(action, extra)).status;
+
+  beforeAll(async () => {
+    lab = await Lab.create({ nodes: 1 });
+  });
+  afterAll(() => lab.close());
+  beforeEach(async () => {
+    daemon = await start();
+  });
+  afterEach(async () => {
+    if (daemon.running) await daemon.kill("SIGTERM");
+    await clusterip(lab, lab.node(1), ["cleanup"]);
+  });
+
+  it("passes ocf-tester", async () => {
+    const options = Object.entries({
+      ip: lab.vip,
+      socket: daemon.socket,
+      CRM_meta_clone: "0",
+      CRM_meta_clone_max: "3",
+      CRM_meta_globally_unique: "true",
+    }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
+    const tester = ["ocf-tester", "-n", "vip", ...options, AGENT];
+    const { status, stdout } = await lab.node(1).tryExec(tester, { timeoutMs: 60_000 });
+    expect(stdout).toContain("passed all tests");
+    expect(status).toBe(0);
+  });
+
+  it("start, monitor and stop, each of them twice", async () => {
+    expect(await statusOf("monitor")).toBe(ocf.notRunning);
+    for (let round = 0; round < 2; round += 1) expect(await statusOf("start")).toBe(ocf.success);
+    for (let round = 0; round < 2; round += 1) expect(await statusOf("monitor")).toBe(ocf.success);
+    expect(await statusOf("monitor", instance(1))).toBe(ocf.notRunning);
+    for (let round = 0; round < 2; round += 1) expect(await statusOf("stop")).toBe(ocf.success);
+    expect(await statusOf("monitor")).toBe(ocf.notRunning);
+  });
+
+  it("all instances of a clone start at once, and stop at once", async () => {
+    const instances = Array.from({ length: 8 }, (_, number) => ({
+      ...instance(number),
+      OCF_RESKEY_CRM_meta_clone_max: "8",
+    }));
+    expect(await Promise.all(instances.map((extra) => statusOf("start", extra)))).toEqual(Array(8).fill(0));
+    expect(await nodes()).toBe("1,2,3,4,5,6,7,8");
+    expect(await Promise.all(instances.map((extra) => statusOf("monitor", extra)))).toEqual(Array(8).fill(0));
+    expect(await Promise.all(instances.map((extra) => statusOf("stop", extra)))).toEqual(Array(8).fill(0));
+    await sleep(500);
+    // With the last bucket goes the address.
+    expect(await lab.node(1).ip("addr", "show", "dev", "eth0")).not.toContain(lab.vip);
+  });
+
+  it("announces the address with the cluster MAC, from the MAC of the interface", async () => {
+    const captured = await capture(lab, lab.switch, "arp");
+    const extra = { OCF_RESKEY_arp_count: "2", OCF_RESKEY_arp_interval: "50", OCF_RESKEY_arp_bg: "false" };
+    expect(await agent("start", extra)).toMatchObject({ status: ocf.success });
+    const file = await captured.stop();
+    const text = await lab.node(1).exec(["tcpdump", "-e", "-n", "-r", file]);
+    const frames = text.split("\n").filter((line) => line.includes(`${lab.node(1).mac} > ff:ff:ff:ff:ff:ff`));
+    expect(frames.filter((line) => line.includes(`Request who-has ${lab.vip}`))).toHaveLength(2);
+    const mac = JSON.parse(
+      (await clusterip(lab, lab.node(1), ["status", lab.vip, "--json"])).stdout,
+    ).clusterMac;
+    expect(frames.filter((line) => line.includes(`Reply ${lab.vip} is-at ${mac}`))).toHaveLength(2);
+  });
+
+  it("refuses what cannot work, with what to write instead", async () => {
+    const refused: readonly (readonly [Environment, number, RegExp])[] = [
+      [{ OCF_RESKEY_CRM_meta_globally_unique: "false" }, ocf.configured, /globally-unique=true/],
+      [{ OCF_RESKEY_CRM_meta_clone: "", OCF_RESKEY_CRM_meta_clone_max: "" }, ocf.configured, /clone NAME/],
+      [{ OCF_RESKEY_CRM_meta_clone_max: "1" }, ocf.configured, /clone-max=2 to clone-max=16/],
+      [{ OCF_RESKEY_CRM_meta_clone_max: "17" }, ocf.configured, /clone-max=2 to clone-max=16/],
+      [{ OCF_RESKEY_clusterip_hash: "destip" }, ocf.configured, /sourceip-sourceport/],
+      [{ OCF_RESKEY_ip: "" }, ocf.configured, /ip=ADDRESS/],
+      [{ OCF_RESKEY_nic: "eth9" }, ocf.configured, /No interface/],
+      [{ OCF_RESKEY_mac: "02:00:00:00:00:01" }, ocf.args, /unicast/],
+    ];
+    for (const [extra, status, sentence] of refused) {
+      const result = await agent("start", extra);
+      expect([result.status, result.stderr], JSON.stringify(extra)).toEqual([
+        status,
+        expect.stringMatching(sentence),
+      ]);
+    }
+    expect(await statusOf("promote")).toBe(ocf.unimplemented);
+  });
+
+  it("a second resource with other settings for the address is refused", async () => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    const other = await agent("start", { ...instance(1), OCF_RESKEY_clusterip_hash: "sourceip" });
+    expect(other.status).toBe(ocf.args);
+    expect(other.stderr).toContain("hashmode sourceip-sourceport, not sourceip");
+  });
+
+  it("monitor finds the interface down, and well again", async () => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    await lab.node(1).linkDown();
+    await sleep(300);
+    const broken = await agent("monitor");
+    expect([broken.status, broken.stderr]).toEqual([ocf.generic, expect.stringContaining("eth0 is down")]);
+    expect(await statusOf("stop")).toBe(ocf.success);
+    await lab.node(1).linkUp();
+    await sleep(300);
+    expect(await statusOf("start")).toBe(ocf.success);
+    expect(await statusOf("monitor")).toBe(ocf.success);
+  });
+
+  it("the address removed and nft flushed by hand: put back before the next monitor", async () => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    await lab.node(1).ip("addr", "del", `${lab.vip}/32`, "dev", "eth0");
+    await lab.node(1).exec(["nft", "flush", "ruleset"]);
+    await expect.poll(() => lab.node(1).ip("addr", "show", "dev", "eth0")).toContain(lab.vip);
+    await expect.poll(() => lab.node(1).exec(["nft", "list", "ruleset"])).toContain("drop");
+    expect(await statusOf("monitor")).toBe(ocf.success);
+  });
+
+  it("a packet path that does not move is not running", async () => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    daemon.signal("SIGSTOP");
+    const asked = agent("monitor");
+    expect((await asked).status).toBe(ocf.generic);
+    daemon.signal("SIGCONT");
+  });
+
+  it("daemon killed and not restarted: monitor fails, stop succeeds and leaves nothing that comes back", async () => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    expect(await statusOf("start", instance(2))).toBe(ocf.success);
+    await daemon.kill("SIGKILL");
+    expect(await statusOf("monitor")).toBe(ocf.generic);
+    // This node never had instance 1: no daemon can bring it back.
+    expect(await statusOf("monitor", instance(1))).toBe(ocf.notRunning);
+    expect(await statusOf("stop", instance(1))).toBe(ocf.success);
+    expect(await statusOf("stop")).toBe(ocf.success);
+    expect(await lab.node(1).exec(["nft", "list", "ruleset"])).toBe("");
+    daemon = await start();
+    expect(await nodes()).toBe("3");
+    expect(await statusOf("monitor")).toBe(ocf.notRunning);
+    expect(await statusOf("monitor", instance(2))).toBe(ocf.success);
+    expect(readdirSync(lab.directoryOf(lab.node(1))).filter((name) => name.includes("released"))).toEqual([]);
+  });
+
+  it("start without a daemon says what to do", async () => {
+    await daemon.kill("SIGTERM");
+    const result = await agent("start");
+    expect([result.status, result.stderr]).toEqual([
+      ocf.generic,
+      expect.stringContaining("is clusteripd.service running"),
+    ]);
+  });
+
+  it.each(["SIGTERM", "SIGKILL"] as const)("a restart by %s keeps the buckets", async (signal) => {
+    expect(await statusOf("start")).toBe(ocf.success);
+    expect(await statusOf("start", instance(2))).toBe(ocf.success);
+    await daemon.kill(signal);
+    const waiting = agent("monitor", { OCF_RESKEY_restart_wait: "10" });
+    daemon = await start();
+    expect((await waiting).status).toBe(ocf.success);
+    expect(await nodes()).toBe("1,3");
+  });
+
+  it("a full disk beside the socket refuses the change and changes nothing", async () => {
+    const directory = path.join(lab.directory, "small");
+    await runChecked(["mkdir", "-p", directory]);
+    await runChecked(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", directory]);
+    try {
+      await daemon.kill("SIGTERM");
+      const socket = path.join(directory, "control.sock");
+      daemon = await startDaemon(lab, lab.node(1), { vips: [], socket });
+      const extra = { OCF_RESKEY_socket: socket };
+      expect(await statusOf("start", extra)).toBe(ocf.success);
+      await run(["dd", "if=/dev/zero", `of=${directory}/fill`, "bs=4k", "count=100"]);
+      const refused = await agent("start", { ...extra, ...instance(1) });
+      expect([refused.status, refused.stderr]).toEqual([
+        ocf.generic,
+        expect.stringContaining("could not be saved for the next start"),
+      ]);
+      const asked = await lab.node(1).exec([clientProgram, "--socket", socket, "nodes", lab.vip]);
+      expect(asked).toBe("1\n");
+      await runChecked(["rm", path.join(directory, "fill")]);
+      expect(await statusOf("start", { ...extra, ...instance(1) })).toBe(ocf.success);
+      await daemon.kill("SIGTERM");
+    } finally {
+      await run(["umount", "--lazy", directory]);
+    }
+  });
+
+  it("asks by perl where there is no curl", async () => {
+    const tools = path.join(lab.directory, "tools");
+    const without = [
+      "mkdir -p $0",
+      "cd /usr/bin && for f in *; do [ $f = curl ] || ln -sf /usr/bin/$f $0/$f; done",
+    ].join("; ");
+    if (!existsSync(tools)) await lab.node(1).exec(["sh", "-c", without, tools], { timeoutMs: 60_000 });
+    // ocf-shellfuncs appends the usual directories: the agent's own copy must not.
+    const functions = path.join(lab.directory, "ocf");
+    await lab
+      .node(1)
+      .exec(["sh", "-c", `mkdir -p ${functions}; cp -r /usr/lib/ocf/lib/heartbeat/. ${functions}`]);
+    writeFileSync(
+      path.join(functions, "ocf-shellfuncs"),
+      `. /usr/lib/ocf/lib/heartbeat/ocf-shellfuncs\nPATH=${tools}\n`,
+    );
+    const extra = { OCF_FUNCTIONS_DIR: functions };
+    expect(await statusOf("start", extra)).toBe(ocf.success);
+    expect(await statusOf("monitor", extra)).toBe(ocf.success);
+    expect(await statusOf("stop", extra)).toBe(ocf.success);
+    expect(await statusOf("monitor", extra)).toBe(ocf.notRunning);
+  });
+});

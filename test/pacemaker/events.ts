@@ -1,0 +1,137 @@
+/** What happens to the cluster, one event after the other; each ends when the buckets are level over who is left. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PacemakerCluster } from "./cluster.ts";
+
+export interface Event {
+  readonly name: string;
+  /** the buckets in all while it happens */
+  readonly total: number;
+  /** the nodes that share the buckets afterwards */
+  readonly remaining: readonly number[];
+  /** announced to Pacemaker, so that a bucket is given up before it is taken */
+  readonly planned?: true;
+  /** until every bucket is answered again, seconds after the event: the goal of the project */
+  readonly goalSeconds?: number;
+  readonly run: (cluster: PacemakerCluster) => Promise<unknown>;
+}
+
+const all = [1, 2, 3];
+const setAttribute = (value: boolean) => (cluster: PacemakerCluster) =>
+  cluster.in(1, "attrd_updater", "-N", "node3", "-n", "writable", "-U", String(value));
+
+function standbyAndBack(total: number): readonly Event[] {
+  return [
+    {
+      name: "standby of node 2",
+      total,
+      remaining: [1, 3],
+      planned: true,
+      run: (cluster) => cluster.in(1, "crm_standby", "-N", "node2", "-v", "on"),
+    },
+    {
+      name: "node 2 back from standby",
+      total,
+      remaining: all,
+      planned: true,
+      run: (cluster) => cluster.in(1, "crm_standby", "-N", "node2", "-D"),
+    },
+  ];
+}
+
+function killAndReturn(total: number, node: number, label: string): readonly Event[] {
+  return [
+    {
+      name: `kill -9 of ${label}`,
+      total,
+      remaining: all.filter((other) => other !== node),
+      goalSeconds: 4,
+      run: (cluster) => cluster.command(["kill", String(node)]),
+    },
+    {
+      name: `${label} boots again`,
+      total,
+      remaining: all,
+      planned: true,
+      run: (cluster) => cluster.command(["boot", String(node)]),
+    },
+  ];
+}
+
+/** With three buckets on three nodes. */
+export function firstEvents(): readonly Event[] {
+  const total = 3;
+  return [
+    { name: "nothing, for 3 s", total, remaining: all, planned: true, run: () => sleep(3000) },
+    ...standbyAndBack(total),
+    {
+      name: "orderly stop of node 3",
+      total,
+      remaining: [1, 2],
+      planned: true,
+      run: (cluster) => cluster.command(["stop", "3"]),
+    },
+    {
+      name: "node 3 boots again",
+      total,
+      remaining: all,
+      planned: true,
+      run: (cluster) => cluster.command(["boot", "3"]),
+    },
+    ...killAndReturn(total, 2, "node 2"),
+    {
+      name: "kill -9 of clusteripd on node 1",
+      total,
+      remaining: all,
+      goalSeconds: 1,
+      run: (cluster) => cluster.in(1, "sh", "-c", "kill -9 $(cat /run/clusteripd.pid)"),
+    },
+    {
+      name: "NIC of node 3 down",
+      total,
+      remaining: [1, 2],
+      run: async (cluster) => {
+        await cluster.in(3, "ip", "link", "set", "eth0", "down");
+        // It has no quorum any more and lets go; only then the placement can be level over the others.
+        await sleep(500);
+      },
+    },
+    {
+      name: "NIC of node 3 up",
+      total,
+      remaining: all,
+      run: (cluster) => cluster.in(3, "ip", "link", "set", "eth0", "up"),
+    },
+  ];
+}
+
+/** With four buckets a node. */
+export function laterEvents(controller: number): readonly Event[] {
+  const total = 12;
+  return [
+    ...standbyAndBack(total),
+    {
+      name: "attribute of node 3 goes bad",
+      total,
+      remaining: [1, 2],
+      planned: true,
+      run: setAttribute(false),
+    },
+    {
+      name: "attribute of node 3 good again",
+      total,
+      remaining: all,
+      planned: true,
+      run: setAttribute(true),
+    },
+    ...killAndReturn(total, controller, `the DC (node ${controller})`),
+  ];
+}
+
+/** The configuration of docs/pacemaker.md, with monitors that are quick enough for a test. */
+export function configuration(total: number): string {
+  return `
+primitive vip ocf:clusteripd:ClusterIP params ip=10.79.0.100 op monitor interval=2s timeout=20s
+clone vips vip meta globally-unique=true clone-max=${total} clone-node-max=${total} interleave=true resource-stickiness=0
+location writable-only vips rule -inf: writable eq false
+`;
+}

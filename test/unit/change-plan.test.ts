@@ -1,0 +1,96 @@
+import { expect, test } from "vitest";
+import { planChange, type ServedMap } from "../../src/daemon/change-plan.ts";
+import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import type { EngineName } from "../../src/engine/engine.ts";
+import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
+
+interface Wanted {
+  engine: EngineName;
+  nic?: string;
+  seed?: number;
+  nodes?: number[];
+}
+
+function served({ engine, nic = "eth0", seed = 0, nodes = [1] }: Wanted): ServedVirtualIp {
+  const settings = parseVirtualIp({
+    ...{ vip: "192.0.2.10", nic, "total-nodes": 4, "local-node": nodes, "hash-init": seed },
+  });
+  const { localNodes } = settings;
+  return {
+    ...{ settings, origin: "request", engine, clusterMac: "01:00:5e:00:00:10", localNodes, isAdopted: false },
+  };
+}
+
+function mapOf(virtualIp: ServedVirtualIp | undefined): ServedMap {
+  return new Map(virtualIp === undefined ? [] : [[virtualIp.settings.addressHost, virtualIp]]);
+}
+
+/** The steps in order, in words. */
+function steps(from: Wanted | undefined, to: Wanted | undefined): string[] {
+  const [previous, next] = [from, to].map((wanted) => mapOf(wanted && served(wanted)));
+  const plan = planChange(previous ?? new Map(), next ?? new Map(), ({ engine }) => engine === "bpf");
+  const name = ({ engine, settings }: ServedVirtualIp): string => `${engine} ${settings.nic}`;
+  const taking = (list: typeof plan.takeFirst): string[] =>
+    list.map(
+      ({ virtualIp, replaces }) => `${name(virtualIp)} ${replaces === undefined ? "takes" : "goes over"}`,
+    );
+  const lettingGo = (list: typeof plan.letGoFirst): string[] => list.map((v) => `${name(v)} lets go`);
+  return [
+    ...taking(plan.takeFirst),
+    ...lettingGo(plan.letGoFirst),
+    "host",
+    ...taking(plan.takeLast),
+    ...lettingGo(plan.letGoLast),
+    ...plan.move.map(
+      ({ virtualIp, from: old }) => `${name(virtualIp)} moves ${old} to ${virtualIp.localNodes}`,
+    ),
+  ];
+}
+
+const cases: [what: string, from: Wanted | undefined, to: Wanted | undefined, steps: string[]][] = [
+  [
+    "userspace takes when the host is ready",
+    undefined,
+    { engine: "userspace" },
+    ["host", "userspace eth0 takes"],
+  ],
+  ["bpf judges before the address comes", undefined, { engine: "bpf" }, ["bpf eth0 takes", "host"]],
+  ["userspace lets go first", { engine: "userspace" }, undefined, ["userspace eth0 lets go", "host"]],
+  ["bpf judges until the address has gone", { engine: "bpf" }, undefined, ["host", "bpf eth0 lets go"]],
+  [
+    "other settings: userspace has a gap under the guard",
+    { engine: "userspace" },
+    { engine: "userspace", seed: 7 },
+    ["userspace eth0 lets go", "host", "userspace eth0 takes"],
+  ],
+  [
+    "other settings: bpf has none",
+    { engine: "bpf" },
+    { engine: "bpf", seed: 7 },
+    ["bpf eth0 goes over", "host"],
+  ],
+  [
+    "another interface: both have it while the address moves",
+    { engine: "bpf" },
+    { engine: "bpf", nic: "eth1" },
+    ["bpf eth1 takes", "host", "bpf eth0 lets go"],
+  ],
+  [
+    "from userspace to bpf",
+    { engine: "userspace" },
+    { engine: "bpf" },
+    ["bpf eth0 takes", "userspace eth0 lets go", "host"],
+  ],
+  [
+    "from bpf to userspace",
+    { engine: "bpf" },
+    { engine: "userspace" },
+    ["host", "userspace eth0 takes", "bpf eth0 lets go"],
+  ],
+  ["only buckets move", { engine: "bpf" }, { engine: "bpf", nodes: [2] }, ["host", "bpf eth0 moves 1 to 2"]],
+  ["nothing changes", { engine: "bpf" }, { engine: "bpf" }, ["host"]],
+];
+
+test.each(cases)("%s", (_, from, to, expected) => {
+  expect(steps(from, to)).toEqual(expected);
+});

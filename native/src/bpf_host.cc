@@ -46,7 +46,10 @@ std::optional<SysError> probe_bpf(const std::string& object_path) {
 
 Result<bool> remove_programs(int ifindex) {
   const auto tc = find_tc(ifindex);
-  if (const auto* error = std::get_if<SysError>(&tc)) return *error;
+  if (const auto* error = std::get_if<SysError>(&tc)) {
+    if (error->error == ENODEV) return false;  // the interface has gone meanwhile
+    return *error;
+  }
   const auto xdp = find_xdp(ifindex);
   if (const auto* error = std::get_if<SysError>(&xdp)) return *error;
   const auto& found_tc = std::get<std::optional<TcAttachment>>(tc);

@@ -40,8 +40,8 @@ const nodeChangeSchema = z.strictObject({ change: z.string() });
 function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[] {
   return [
     ...agentRoutes(daemon),
-    { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(daemon.status()) },
-    { method: "GET", path: /^\/v1\/virtual-ips$/, handle: async () => ok(daemon.status().virtualIps) },
+    { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(await daemon.status()) },
+    { method: "GET", path: /^\/v1\/virtual-ips$/, handle: async () => ok((await daemon.status()).virtualIps) },
     {
       method: "POST",
       path: /^\/v1\/virtual-ips$/,
@@ -50,7 +50,7 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
     {
       method: "GET",
       path: new RegExp(`^${VIP}$`),
-      handle: async ({ vip }) => ok(daemon.statusOf(parseIpv4(vip))),
+      handle: async ({ vip }) => ok(await daemon.statusOf(parseIpv4(vip))),
     },
     {
       method: "DELETE",

@@ -8,7 +8,7 @@ import { ServiceManager } from "../daemon/sd-notify.ts";
 import { StateFile } from "../daemon/state-file.ts";
 import { packageVersion } from "../daemon/status.ts";
 import { BpfEngine, type BpfOptions, xdpChoices } from "../engine/bpf.ts";
-import { findBpfSupport } from "../engine/bpf-support.ts";
+import { findBpfSupport, removeLeftPrograms } from "../engine/bpf-support.ts";
 import { EngineSet } from "../engine/engine-set.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { TUN_NAME } from "../host/tun.ts";
@@ -118,6 +118,7 @@ function engineSet(addon: NativeAddon, config: Config): EngineSet {
       const { native, whyNot = "it is not built" } = findBpfSupport();
       return native === undefined ? whyNot : new BpfEngine(native, options);
     },
+    removePrograms: removeLeftPrograms,
     preferred: process.env[variables.auto] === "bpf" ? "bpf" : "userspace",
   });
 }

@@ -1,7 +1,7 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import { findBpfSupport } from "../engine/bpf-support.ts";
+import { removeLeftPrograms } from "../engine/bpf-support.ts";
 import { listLinks, removeAddresses } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
@@ -29,9 +29,7 @@ export async function cleanup(socket: string | undefined): Promise<readonly stri
       .map(({ addressHost }) => ({ vip: formatIpv4(addressHost), device: link.name })),
   );
   await removeAddresses(addresses);
-  // Without this engine there is nothing of it either.
-  const { native } = findBpfSupport();
-  const judged = links.filter(({ ifindex }) => native?.addon.removePrograms(ifindex) === true);
+  const judged = links.filter(({ ifindex }) => removeLeftPrograms(ifindex));
   const tables = await presentTables();
   if (tables.length > 0) await applyTables(renderTables([], new Set()));
   return [

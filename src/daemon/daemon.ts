@@ -275,12 +275,13 @@ export class Daemon {
     return this.#served(addressHost).localNodes;
   }
 
-  status(): DaemonStatus {
-    return daemonStatus(this.#serving, this.#engines, this.#startedAt);
+  /** Between two changes, never amid one. */
+  status(): Promise<DaemonStatus> {
+    return this.#transaction(async () => daemonStatus(this.#serving, this.#engines, this.#startedAt));
   }
 
-  statusOf(addressHost: number): VirtualIpStatus {
-    return this.#statusOf(this.#served(addressHost));
+  statusOf(addressHost: number): Promise<VirtualIpStatus> {
+    return this.#transaction(async () => this.#statusOf(this.#served(addressHost)));
   }
 
   #statusOf(virtualIp: ServedVirtualIp): VirtualIpStatus {

@@ -19,6 +19,23 @@ export function findBpfSupport(): BpfSupport {
   }
 }
 
+/** Takes away what an engine "bpf" left on an interface; tells whether there was something. */
+export function removeLeftPrograms(ifindex: number): boolean {
+  let native: NativeBpf;
+  try {
+    native = loadNativeBpf();
+  } catch {
+    return false; // no engine, and so nothing of it
+  }
+  try {
+    return native.addon.removePrograms(ifindex);
+  } catch (error) {
+    // Without the privilege to look there has been none to leave something.
+    if (error instanceof Error && "code" in error && error.code === "EPERM") return false;
+    throw error;
+  }
+}
+
 function whyNot(error: unknown): string {
   if (isClusterIpError(error)) return error.message;
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;

@@ -13,6 +13,8 @@ export interface EngineParts {
   readonly userspace: Engine;
   /** The engine, or half a sentence that says why there is none; asked once, when it matters. */
   readonly findBpf: () => BpfEngine | string;
+  /** Takes programs off an interface that a dead daemon left there; needs no engine that works. */
+  readonly removePrograms: (ifindex: number) => void;
   /** What `auto` takes when it is available. */
   readonly preferred: EngineName;
 }
@@ -70,8 +72,9 @@ export class EngineSet {
 
   /** Removes what a dead daemon left in the kernel and nobody wants any more. */
   sweep(ifindexes: Iterable<number>): void {
-    const bpf = this.#findBpf();
-    if (typeof bpf === "object") bpf.sweep(ifindexes);
+    // Without a virtual IP of its own the engine has not been tried, which takes a moment.
+    if (typeof this.#bpf === "object") this.#bpf.sweep(ifindexes);
+    else for (const ifindex of ifindexes) this.#parts.removePrograms(ifindex);
   }
 
   #findBpf(): BpfEngine | string {

@@ -20,6 +20,8 @@ export interface ClusterOptions extends Partial<LabOptions> {
   sources?: number;
   /** Of the daemons: other keys of the configuration file. */
   config?: Record<string, unknown>;
+  /** Default: what `auto` comes to. */
+  engine?: "userspace" | "bpf";
 }
 
 export interface TestFlow {
@@ -38,18 +40,20 @@ export class Cluster {
   sources: string[] = [];
   clusterMac = "";
   readonly #config: Record<string, unknown>;
+  readonly #engine: string;
 
-  private constructor(lab: Lab, hashMode: HashMode, totalNodes: number, config: Record<string, unknown>) {
+  private constructor(lab: Lab, hashMode: HashMode, totalNodes: number, options: ClusterOptions) {
     this.lab = lab;
     this.hashMode = hashMode;
     this.totalNodes = totalNodes;
-    this.#config = config;
+    this.#config = options.config ?? {};
+    this.#engine = options.engine ?? "auto";
   }
 
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
     const { hashMode = "sourceip-sourceport", nodes = 3, totalNodes = nodes, sources = 40 } = options;
     const lab = await Lab.create({ ...options, nodes });
-    const cluster = new Cluster(lab, hashMode, totalNodes, options.config ?? {});
+    const cluster = new Cluster(lab, hashMode, totalNodes, options);
     try {
       cluster.sources = await lab.addSources(lab.client(), sources);
       cluster.servers = await Promise.all(
@@ -66,7 +70,12 @@ export class Cluster {
 
   startDaemonOn(node: Host, hashMode: HashMode = this.hashMode): Promise<Daemon> {
     const bucket = this.lab.nodes.indexOf(node) + 1;
-    const vip = { "total-nodes": this.totalNodes, "local-node": [bucket], hashmode: hashMode };
+    const vip = {
+      "total-nodes": this.totalNodes,
+      "local-node": [bucket],
+      hashmode: hashMode,
+      engine: this.#engine,
+    };
     return startDaemon(this.lab, node, { vips: [vip], config: this.#config });
   }
 

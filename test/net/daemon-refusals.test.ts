@@ -18,7 +18,7 @@ import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { daemonProgram, projectRoot } from "../lab/paths.ts";
 import type { ExecOptions } from "../lab/processes.ts";
-import { answersPing, snapshot } from "./host-tools.ts";
+import { answersPing, snapshot, until } from "./host-tools.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 
@@ -295,14 +295,12 @@ describeNet("daemon: refusals", { tools: ["unshare", "mount", "ping"] }, () => {
       );
       expect(ended.exit).toEqual({ code: 1, signal: null });
       const winner = both[1 - ended.index];
-      const client = await node.tryExec([
-        path.join(projectRoot, "bin/clusterip"),
-        "--socket",
-        socket,
-        "nodes",
-        lab.vip,
-      ]);
-      expect(client.stdout + client.stderr).toBe("1,2\n");
+      const argv = [path.join(projectRoot, "bin/clusterip"), "--socket", socket, "nodes", lab.vip];
+      // The other one may be starting still.
+      await until(async () => {
+        const client = await node.tryExec(argv);
+        expect(client.stdout + client.stderr).toBe("1,2\n");
+      }, 5000);
       await winner?.kill("SIGTERM");
       expect(await snapshot(node)).toBe(before);
     }

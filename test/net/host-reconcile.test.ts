@@ -100,7 +100,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     "the arp chain flushed": ["nft", "nft flush chain arp clusteripd output"],
     "one rule deleted": [
       "nft",
-      "nft delete rule netdev clusteripd guard0 handle $(nft -a list table netdev clusteripd | sed -n 's/.*daddr.*handle //p')",
+      "nft delete rule netdev clusteripd guard0 handle $(nft -a list table netdev clusteripd | sed -n 's/.*daddr.*handle //p' | head -n 1)",
     ],
     "a rule added": ["nft", "nft insert rule arp clusteripd output accept"],
     "clusterip0 set down": ["device", "ip link set clusterip0 down"],

@@ -41,7 +41,7 @@ describeNet("the prefilter does all the work", { tools: ["ping"] }, () => {
   let cluster: Cluster;
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ config: { "foreign-sampling": 65_536 } });
+    cluster = await Cluster.start({ engine: "userspace", config: { "foreign-sampling": 65_536 } });
   });
   afterAll(() => cluster?.close());
 
@@ -163,7 +163,11 @@ describeNet("foreign frames counted by samples", {}, () => {
   const SENT = 20_000;
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes: 2, config: { "foreign-sampling": SAMPLING } });
+    cluster = await Cluster.start({
+      engine: "userspace",
+      nodes: 2,
+      config: { "foreign-sampling": SAMPLING },
+    });
   });
   afterAll(() => cluster?.close());
 
@@ -190,7 +194,7 @@ describeNet("foreign-sampling auto", {}, () => {
   let cluster: Cluster;
 
   beforeAll(async () => {
-    cluster = await Cluster.start({ nodes: 2 });
+    cluster = await Cluster.start({ engine: "userspace", nodes: 2 });
   });
   afterAll(() => cluster?.close());
 

@@ -25,7 +25,10 @@ describeNet("foreign traffic gets silence", { tools: ["ping"] }, () => {
   beforeAll(async () => {
     cluster = await Cluster.start({ totalNodes: 4 });
     // What is shown is who answers, not how often a kernel is willing to.
-    for (const node of cluster.lab.nodes) await node.setSysctl("net/ipv4/icmp_ratelimit", 0);
+    for (const node of cluster.lab.nodes) {
+      await node.setSysctl("net/ipv4/icmp_ratelimit", 0);
+      await node.setSysctl("net/ipv4/icmp_msgs_burst", 10_000);
+    }
   });
 
   afterAll(() => cluster?.close());

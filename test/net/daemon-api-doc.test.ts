@@ -21,9 +21,9 @@ describeNet("daemon: docs/api.md", { tools: ["curl"] }, () => {
 
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1, network: "192.0.2" });
+    const vips = [{ "total-nodes": 3, "local-node": [1] }];
     // The examples show the engine `userspace`.
-    const vips = [{ "total-nodes": 3, "local-node": [1], engine: "userspace" }];
-    daemon = await startDaemon(lab, lab.node(1), { vips });
+    daemon = await startDaemon(lab, lab.node(1), { vips, env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } });
   });
   afterAll(() => lab.close());
 

@@ -41,7 +41,11 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
   return [
     ...agentRoutes(daemon),
     { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(await daemon.status()) },
-    { method: "GET", path: /^\/v1\/virtual-ips$/, handle: async () => ok((await daemon.status()).virtualIps) },
+    {
+      method: "GET",
+      path: /^\/v1\/virtual-ips$/,
+      handle: async () => ok((await daemon.status()).virtualIps),
+    },
     {
       method: "POST",
       path: /^\/v1\/virtual-ips$/,

@@ -42,3 +42,9 @@ test.each([
 ])("refuses %s of 3 nodes where bucket 1 is local", (text, code) => {
   expect(() => changeNodes([1], parseNodeChange(text), 3)).toThrow(expect.objectContaining({ code }));
 });
+
+test("says that there is none when nothing is local", () => {
+  expect(() => changeNodes([], parseNodeChange("-1"), 3)).toThrow(
+    "Bucket 1 is not this node's: it has none.",
+  );
+});

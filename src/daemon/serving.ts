@@ -142,7 +142,12 @@ export class Serving {
     const previous = this.#current;
     const links = await this.lookAtLinks();
     const plan = planChange(previous, next, (virtualIp) => this.#judgesInPlace(virtualIp));
-    const superset = new Map([...previous, ...next]);
+    // A virtual IP that moves to another interface stands in it twice: the old one stays guarded
+    // until its address has gone.
+    const leavingNic = [...previous.values()].filter(
+      ({ settings }) => next.get(settings.addressHost)?.settings.nic !== settings.nic,
+    );
+    const superset = [...leavingNic, ...next.values()];
     const before = this.#ownAddresses(previous.values());
     const after = this.#ownAddresses(next.values());
     const gone = before.filter((a) => !includesAddress(after, a));
@@ -160,7 +165,7 @@ export class Serving {
     for (const taking of plan.takeFirst) await take(taking);
     await step(
       () => this.#setTables(superset),
-      () => this.#setTables(previous, true),
+      () => this.#setTables(previous.values(), true),
     );
     for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(
@@ -172,7 +177,7 @@ export class Serving {
       async () => this.#addMissing(gone, await this.lookAtLinks()),
     );
     await step(
-      () => this.#setTables(next),
+      () => this.#setTables(next.values()),
       () => this.#setTables(superset),
     );
     for (const taking of plan.takeLast) await take(taking);
@@ -197,12 +202,12 @@ export class Serving {
   /** Puts back our tables if somebody has changed them: the first thing after an nft event. */
   async repairTables(): Promise<void> {
     if (this.#current.size === 0) return;
-    const transaction = this.#render(this.#current);
+    const transaction = this.#render(this.#current.values());
     const listing = await listTables();
     const isIntact = listing !== undefined && listing === this.#tables.listing;
     if (isIntact && transaction === this.#tables.transaction) return;
     const wasTouched = transaction === this.#tables.transaction;
-    await this.#setTables(this.#current, true);
+    await this.#setTables(this.#current.values(), true);
     if (wasTouched) this.#count("nft", "nft tables were changed or removed by somebody else; put back");
   }
 
@@ -325,8 +330,8 @@ export class Serving {
     this.#engineOf(virtualIp).detach(virtualIp.settings.addressHost, virtualIp.settings.nic);
   }
 
-  #render(virtualIps: ServedMap): string {
-    const guarded = [...virtualIps.values()].map((virtualIp) => ({
+  #render(virtualIps: Iterable<ServedVirtualIp>): string {
+    const guarded = [...virtualIps].map((virtualIp) => ({
       vip: virtualIp.settings.vip,
       nic: virtualIp.settings.nic,
       clusterMac: virtualIp.clusterMac,
@@ -335,11 +340,12 @@ export class Serving {
     return renderTables(guarded, new Set(this.#links.map(({ name }) => name)));
   }
 
-  async #setTables(virtualIps: ServedMap, always = false): Promise<void> {
-    const transaction = this.#render(virtualIps);
+  async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {
+    const served = [...virtualIps];
+    const transaction = this.#render(served);
     if (!always && transaction === this.#tables.transaction) return;
     await applyTables(transaction);
-    this.#tables = { transaction, listing: virtualIps.size === 0 ? undefined : await listTables() };
+    this.#tables = { transaction, listing: served.length === 0 ? undefined : await listTables() };
   }
 
   /** Every address that we set: on the engine's device first, then on the interface. */

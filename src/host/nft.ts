@@ -79,7 +79,7 @@ function renderGuard(virtualIps: readonly GuardedVirtualIp[], presentNics: Reado
 }
 
 function renderStray(virtualIps: readonly GuardedVirtualIp[]): string[] {
-  const vips = virtualIps.map(({ vip }) => vip).sort();
+  const vips = [...new Set(virtualIps.map(({ vip }) => vip))].sort();
   return [
     `table ip ${TABLE_NAME} {`,
     "  chain stray {",

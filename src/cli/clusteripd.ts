@@ -11,6 +11,7 @@ import { BpfEngine, type BpfOptions, xdpChoices } from "../engine/bpf.ts";
 import { findBpfSupport, removeLeftPrograms } from "../engine/bpf-support.ts";
 import { EngineSet } from "../engine/engine-set.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
+import { requireCapabilities } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import { loadNative, type NativeAddon } from "../native.ts";
 import { type Config, readConfigFile } from "../settings/config-file.ts";
@@ -58,6 +59,7 @@ async function serve(config: Config, options: Options): Promise<void> {
   const socket = socketPath(options.socket ?? config.socket);
   const manager = new ServiceManager(addon.sendDatagram, log);
   // The socket before the state: whoever finds nobody on the socket may leave a release for us.
+  requireCapabilities();
   const control = await ControlSocket.take(socket, log);
   const daemon = new Daemon({
     engines: engineSet(addon, config),

@@ -6,7 +6,8 @@ import { run } from "./exec.ts";
 /** Bit numbers of `linux/capability.h`. */
 const capabilityBits = { CAP_NET_ADMIN: 12n, CAP_NET_RAW: 13n } as const;
 
-function requireCapabilities(): void {
+/** Needs nothing and changes nothing: the first check, so that a host without root hears of that and of nothing else. */
+export function requireCapabilities(): void {
   const status = readFileSync("/proc/self/status", "utf8");
   const effective = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
   const missing = Object.entries(capabilityBits).filter(([, bit]) => ((effective >> bit) & 1n) === 0n);

@@ -2,21 +2,26 @@
 import { FLOWS } from "./flows.ts";
 import type { Extent } from "./options.ts";
 
+const direct =
+  "Node and client are the two ends of a cable (a veth pair): on a bridge every frame to a group MAC is copied for " +
+  "each port, which a switch does in hardware and which no contender can influence. HAProxy and its node are on a " +
+  "bridge, without group MACs.";
+
 export function methodsOf(extent: Extent): Record<string, string> {
   const { connections, seconds, growthSeconds, pings, moves, restSeconds } = extent;
   return {
     "foreign-frame": foreignFrame(extent.floodFrames),
     requests:
       `wrk for ${seconds} s, one thread, ${connections} kept connections, small answers, one node that has the ` +
-      "only bucket. The web server (HAProxy with its answer in memory, one thread) is the same for all. The " +
+      `only bucket. ${direct} The web server (HAProxy with its answer in memory, one thread) is the same for all. The ` +
       "microseconds for a request are those of the whole machine: client, server, network and balancer share its " +
       "CPUs. What engine userspace spends holds the host's own receive path, which runs when it delivers.",
     connections:
       `wrk for ${seconds} s, one thread, ${connections} connections, 'Connection: close': a new connection for ` +
       "each request. Two nodes share the address (one bucket each) or stand behind HAProxy; the plain address has " +
-      "one node. nft and xt_cluster hash the source address alone: all connections of this one client go to one " +
-      "node.",
-    "bulk-to-vip": `iperf3 for ${seconds} s, one connection, from the client to the virtual IP; one node. The receiver's figure.`,
+      "one node. All are on a bridge, and pay for its copies of frames to a group MAC. nft and xt_cluster hash the " +
+      "source address alone: all connections of this one client go to one node.",
+    "bulk-to-vip": `iperf3 for ${seconds} s, one connection, from the client to the virtual IP; one node, on a cable as in the requests measurement. The receiver's figure.`,
     "bulk-from-vip": "The same in the other direction: answers leave a node by its normal route.",
     latency:
       `On an otherwise idle system: ${pings} times ping, one every 2 ms, and wrk with one connection and one ` +

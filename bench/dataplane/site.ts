@@ -15,6 +15,8 @@ export interface SiteOptions {
   readonly totalNodes?: number;
   /** default 1 */
   readonly vips?: number;
+  /** the only node and the client on the two ends of a cable, without a switch */
+  readonly isDirect?: boolean;
 }
 
 /** Networks 10.80.0.0/24 and on, one a site. */
@@ -52,7 +54,8 @@ export class Site {
     if ((options.vips ?? 1) > MAX_VIPS) throw new Error(`a site has at most ${MAX_VIPS} virtual IPs`);
     const network = `10.${FIRST_NETWORK + (sitesMade % 100)}.0`;
     sitesMade += 1;
-    const lab = await Lab.create({ nodes: options.nodes + (contender.hasFront ? 1 : 0), network });
+    const nodes = options.nodes + (contender.hasFront ? 1 : 0);
+    const lab = await Lab.create({ nodes, network, isDirect: options.isDirect ?? false });
     try {
       const site = new Site(contender, lab, options);
       // Frames of a flood come from far away: what a node answers to them goes to the client, as to a router.
@@ -111,7 +114,9 @@ export async function withSites<T>(
   try {
     for (const contender of contenders) {
       const nodes = contender.sharesAddress ? options.nodes : 1;
-      sites.push(await Site.create(contender, { ...options, nodes }));
+      // On a bridge a frame to a group MAC costs a copy for each port, which a real switch makes in hardware.
+      const isDirect = options.nodes === 1 && !contender.hasFront;
+      sites.push(await Site.create(contender, { ...options, nodes, isDirect }));
     }
     return await use(sites);
   } finally {

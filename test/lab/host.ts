@@ -91,13 +91,29 @@ export class Host {
 
   /** Plugs in a new NIC: a veth whose far end is a port of the switch. */
   async createInterface(): Promise<void> {
-    const { switchNamespace, address, prefixLength, mac } = this.#plugged();
+    const { switchNamespace, mac } = this.#plugged();
     const inSwitch = ["ip", "-n", switchNamespace, "link"];
     await runChecked([
       ...[...inSwitch, "add", this.name, "type", "veth"],
       ...["peer", "name", NIC, "address", mac, "netns", this.namespace],
     ]);
     await runChecked([...inSwitch, "set", this.name, "master", BRIDGE, "up"]);
+    await this.#bringUp();
+  }
+
+  /** Plugs in a new NIC with a cable straight to a new NIC of another host, with no switch between them. */
+  async connect(other: Host): Promise<void> {
+    const far = other.#plugged();
+    await runChecked([
+      ...["ip", "link", "add", NIC, "address", this.mac, "netns", this.namespace, "type", "veth"],
+      ...["peer", "name", NIC, "address", far.mac, "netns", other.namespace],
+    ]);
+    await this.#bringUp();
+    await other.#bringUp();
+  }
+
+  async #bringUp(): Promise<void> {
+    const { address, prefixLength } = this.#plugged();
     await this.ip("addr", "add", `${address}/${prefixLength}`, "broadcast", "+", "dev", NIC);
     await this.linkUp();
   }

@@ -36,6 +36,8 @@ export interface LabOptions {
   router?: { linkMtu?: number };
   /** The first three octets of the LAN; default "10.77.0". */
   network?: string;
+  /** One node and one client on the two ends of a cable, without the switch. */
+  isDirect?: boolean;
 }
 
 const NAMESPACE_PREFIX = "clab";
@@ -143,7 +145,8 @@ export class Lab {
     openLabs.delete(this);
   }
 
-  async #build({ nodes, clients = 1, router }: LabOptions): Promise<void> {
+  async #build({ nodes, clients = 1, router, isDirect = false }: LabOptions): Promise<void> {
+    if (isDirect) return this.#buildDirect();
     await this.#startHost(this.switch);
     const bridge = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"];
     await this.switch.ip("link", "add", BRIDGE, ...bridge);
@@ -164,6 +167,15 @@ export class Lab {
       this.clients.push(await this.#plugIn(`client${number}`, 200 + number, macOf(2, number)));
     }
     if (router !== undefined) await this.#buildRouter(router.linkMtu ?? DEFAULT_LINK_MTU);
+  }
+
+  async #buildDirect(): Promise<void> {
+    const node = await this.#newOnLan("node1", 11, macOf(1, 1));
+    const client = await this.#newOnLan("client1", 201, macOf(2, 1));
+    await node.connect(client);
+    await node.setSysctl("net/ipv4/ip_nonlocal_bind", 1);
+    this.nodes.push(node);
+    this.clients.push(client);
   }
 
   async #buildRouter(linkMtu: number): Promise<void> {
@@ -198,15 +210,19 @@ export class Lab {
   }
 
   async #plugIn(name: string, lastOctet: number, mac: string): Promise<Host> {
+    const host = await this.#newOnLan(name, lastOctet, mac);
+    await host.createInterface();
+    return host;
+  }
+
+  #newOnLan(name: string, lastOctet: number, mac: string): Promise<Host> {
     const host = this.#newHost(name, {
       switchNamespace: this.switch.namespace,
       address: `${this.#network}.${lastOctet}`,
       prefixLength: PREFIX_LENGTH,
       mac,
     });
-    await this.#startHost(host);
-    await host.createInterface();
-    return host;
+    return this.#startHost(host);
   }
 }
 

@@ -31,7 +31,7 @@ export async function cleanup(socket: string | undefined): Promise<readonly stri
   await removeAddresses(addresses);
   const judged = links.filter(({ ifindex }) => removeLeftPrograms(ifindex));
   const tables = await presentTables();
-  if (tables.length > 0) await applyTables(renderTables([], new Set()));
+  if (tables.length > 0) await applyTables(renderTables([], []));
   return [
     ...addresses.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),

@@ -337,7 +337,9 @@ export class Serving {
       clusterMac: virtualIp.clusterMac,
       isJudgedInPlace: this.#judgesInPlace(virtualIp),
     }));
-    return renderTables(guarded, new Set(this.#links.map(({ name }) => name)));
+    const lowers = new Set(this.#links.map(({ lower }) => lower));
+    const present = this.#links.map(({ name }) => ({ name, carriesOthers: lowers.has(name) }));
+    return renderTables(guarded, present);
   }
 
   async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {

@@ -15,6 +15,7 @@ const linksSchema = z.array(
     ifindex: z.number().optional(),
     ifname: z.string().optional(),
     flags: z.array(z.string()).default([]),
+    link: z.string().optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
     addr_info: z
@@ -44,6 +45,8 @@ export interface InterfaceAddress {
 export interface Link {
   readonly ifindex: number;
   readonly name: string;
+  /** the link that this one sits on (VLAN, macvlan) or is wired to (veth), if it is in this namespace */
+  readonly lower: string | undefined;
   /** `ether`, `loopback`, `none` ... */
   readonly type: string;
   /** the NIC's own MAC */
@@ -74,6 +77,7 @@ export async function listLinks(): Promise<readonly Link[]> {
       {
         ifindex: link.ifindex,
         name: link.ifname,
+        lower: link.link,
         type: link.link_type,
         mac: link.address,
         isUp: link.flags.includes("UP"),

@@ -193,7 +193,10 @@ function portOf(hashMode: HashMode): number {
 /** What clusteripd sets up on a host for any engine, but no daemon runs here. */
 async function prepareHost(lab: Lab, node: Host): Promise<void> {
   const clusterMac = deriveClusterMac(parseIpv4(lab.vip), lab.prefixLength);
-  const tables = renderTables([{ vip: lab.vip, nic: NIC, clusterMac }], new Set([NIC]));
+  const tables = renderTables(
+    [{ vip: lab.vip, nic: NIC, clusterMac }],
+    [{ name: NIC, carriesOthers: false }],
+  );
   await node.exec(["nft", "-f", "-"], { input: tables });
   await node.ip("addr", "add", `${lab.vip}/32`, "dev", NIC);
 }

@@ -46,6 +46,7 @@ const virtualIp: ServedVirtualIp = {
 const link = {
   ifindex: 7,
   name: "eth0",
+  lower: undefined,
   type: "ether",
   mac: NIC,
   isUp: true,

@@ -16,7 +16,9 @@ export const reference: Contender = {
   async setUp(site) {
     const virtualIps = site.vips.map((vip) => ({ vip, nic: NIC, clusterMac: site.clusterMac(vip) }));
     for (const [index, node] of site.nodes.entries()) {
-      await node.exec(["nft", "-f", "-"], { input: renderTables(virtualIps, new Set([NIC])) });
+      await node.exec(["nft", "-f", "-"], {
+        input: renderTables(virtualIps, [{ name: NIC, carriesOthers: false }]),
+      });
       for (const vip of site.vips) {
         await node.ip("addr", "add", `${vip}/32`, "dev", NIC);
         const settings = ["--total-nodes", String(site.totalNodes), "--local-node", String(index + 1)];

@@ -34,7 +34,8 @@
         "src/judge_object.cc",
         "src/send_once.cc",
         "src/tun.cc",
-        "src/verdict.cc"
+        "src/verdict.cc",
+        "src/worker.cc"
       ]
     }
   ],

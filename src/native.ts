@@ -142,9 +142,10 @@ export interface NativeAddon {
   sendFrame(ifindex: number, frame: Uint8Array): void;
   /** One datagram to a UNIX socket; a leading `@` is the abstract namespace. */
   sendDatagram(path: string, text: string): void;
-  /** Creates the TUN device `tunName` and starts the worker thread. */
+  /** Creates the TUN device `tunName` and starts the worker threads, 1 to 16. */
   readonly Dataplane: new (
     tunName: string,
+    workers: number,
   ) => NativeDataplane;
   readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeBatchJudge;
   readonly FilterProbe: new (program: Uint8Array) => NativeFilterProbe;

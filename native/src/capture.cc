@@ -22,6 +22,11 @@ constexpr int kReceiveBuffer = 8 * 1024 * 1024;
 // No skb is accounted with less: its struct and the smallest data area.
 constexpr std::size_t kSmallestTruesize = 512;
 
+// PACKET_FANOUT_FLAG_IGNORE_OUTGOING, Linux 5.11; under a name of ours, for the same reason.
+constexpr int kFanoutIgnoreOutgoing = 0x4000;
+// RET 0: the number of octets to pass.
+constexpr sock_filter kDropAll{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+
 bool set_option(int fd, int level, int option, int value) noexcept {
   return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
 }
@@ -63,6 +68,7 @@ CapturedFrame FrameBatch::at(std::size_t index) noexcept {
   if (message.msg_len >= kVnetHeader) {
     captured.frame = {buffer + kVnetHeader, message.msg_len - kVnetHeader};
   }
+  captured.is_outgoing = senders_[index].sll_pkttype == PACKET_OUTGOING;
   captured.type = static_cast<PacketType>(senders_[index].sll_pkttype);
   captured.truncated = (message.msg_hdr.msg_flags & MSG_TRUNC) != 0;
   for (cmsghdr* control = CMSG_FIRSTHDR(&message.msg_hdr); control != nullptr;
@@ -79,7 +85,7 @@ CapturedFrame FrameBatch::at(std::size_t index) noexcept {
   return captured;
 }
 
-Result<Capture> Capture::open(int ifindex, std::span<const sock_filter> filter) noexcept {
+Result<Capture> Capture::open_one(int ifindex) noexcept {
   // Protocol 0: nothing is received until bind, when all options are set.
   Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error("socket(AF_PACKET)");
@@ -93,7 +99,7 @@ Result<Capture> Capture::open(int ifindex, std::span<const sock_filter> filter) 
     (void)set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
   }
   Capture capture(std::move(fd), ifindex);
-  if (!capture.set_filter(filter)) capture.filter_error_ = errno;
+  if (!capture.set_filter({&kDropAll, 1})) return last_error("SO_ATTACH_FILTER");
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   // ETH_P_ALL taps see a frame before the guard (nft ingress) drops it; others do not.
@@ -104,6 +110,39 @@ Result<Capture> Capture::open(int ifindex, std::span<const sock_filter> filter) 
     return last_error("bind(AF_PACKET)");
   }
   return capture;
+}
+
+std::optional<SysError> Capture::share(std::span<const Capture> captures) noexcept {
+  int group = 0;
+  for (const Capture& capture : captures) {
+    const bool is_first = &capture == captures.data();
+    const int type = PACKET_FANOUT_CPU | (is_first ? PACKET_FANOUT_FLAG_UNIQUEID : 0);
+    // The first one lets the kernel choose the number of the group, the others name it.
+    const auto join = [&](int flags) {
+      return set_option(capture.fd(), SOL_PACKET, PACKET_FANOUT, group | ((type | flags) << 16));
+    };
+    // Before Linux 5.11 a group also gets outgoing frames; process_frame() leaves those alone.
+    if (!join(kFanoutIgnoreOutgoing) && !join(0)) return last_error("PACKET_FANOUT");
+    socklen_t length = sizeof group;
+    if (is_first && ::getsockopt(capture.fd(), SOL_PACKET, PACKET_FANOUT, &group, &length) != 0) {
+      return last_error("PACKET_FANOUT");
+    }
+    group &= 0xffff;
+  }
+  return std::nullopt;
+}
+
+Result<std::vector<Capture>> Capture::open(int ifindex, std::size_t sockets) {
+  std::vector<Capture> captures;
+  for (std::size_t i = 0; i < sockets; ++i) {
+    auto opened = open_one(ifindex);
+    if (const auto* error = std::get_if<SysError>(&opened)) return *error;
+    captures.push_back(std::get<Capture>(std::move(opened)));
+  }
+  if (sockets > 1) {
+    if (const auto error = share(captures)) return *error;
+  }
+  return captures;
 }
 
 bool Capture::set_filter(std::span<const sock_filter> filter) const noexcept {

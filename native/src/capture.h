@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,6 +25,7 @@ using MacAddress = std::array<std::uint8_t, 6>;
 struct CapturedFrame {
   std::span<std::uint8_t> frame;  // from the Ethernet header; a virtio_net_hdr lies before it
   PacketType type = PacketType::kHost;
+  bool is_outgoing = false;  // this host's own; not there unless the kernel is old
   bool truncated = false;
   // The tag that the kernel took off the frame (802.1Q TCI), where it had one.
   bool has_vlan_tag = false;
@@ -65,14 +67,13 @@ class FrameBatch {
 
 class Capture {
  public:
-  // A filter that the kernel refuses leaves the capture without one; see filter_error().
-  static Result<Capture> open(int ifindex, std::span<const sock_filter> filter) noexcept;
+  // As many sockets, which share the frames of the interface by the CPU that received them. None
+  // of them passes anything before its first set_filter().
+  static Result<std::vector<Capture>> open(int ifindex, std::size_t sockets);
 
   // Replaces the filter of the socket, with none for an empty one: from one frame to the next.
   // Returns false with errno set when the kernel refuses it; then there is no filter.
   [[nodiscard]] bool set_filter(std::span<const sock_filter> filter) const noexcept;
-  // Why the filter given to open() is not in force; 0 when it is.
-  [[nodiscard]] int filter_error() const noexcept { return filter_error_; }
 
   // Subscribes the interface to a link-layer multicast address; ends with the socket.
   [[nodiscard]] bool join(const MacAddress& mac) const noexcept;
@@ -86,11 +87,12 @@ class Capture {
 
  private:
   Capture(Fd fd, int ifindex) noexcept : fd_(std::move(fd)), ifindex_(ifindex) {}
+  static Result<Capture> open_one(int ifindex) noexcept;
+  static std::optional<SysError> share(std::span<const Capture> captures) noexcept;
   [[nodiscard]] bool membership(int option, const MacAddress& mac) const noexcept;
 
   Fd fd_;
   int ifindex_;
-  int filter_error_ = 0;
 };
 
 }  // namespace clusterip

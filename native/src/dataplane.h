@@ -1,194 +1,66 @@
-// The userspace packet path. One worker thread does, for every frame of every interface:
+// The userspace packet path: a capture socket for each interface, the verdict, and delivery by a
+// TUN device, all by one worker (worker.h) or by several. Several share the frames by the CPU
+// that received them: each has a socket in the interface's PACKET_FANOUT group, a queue of the
+// device, and counters of its own. Which one gets a frame decides nothing, because a verdict
+// needs nothing but the frame.
 //
-//   NIC --> AF_PACKET socket --> judge() --> TUN --> the host's stack --> sockets on the VIP
-//           (capture.h)          (verdict.h) (tun.h)
-//                                   '--> foreign, not ours, malformed: counted and forgotten
-//
-// Replies leave through the host's normal route and never come here. Nothing is allocated per
-// frame: the buffers of one batch are made at the start, and a delivered frame is rewritten in
-// place and written from there.
-//
-// All state belongs to the worker. The control side (JavaScript) hands it short jobs, which run
-// between two batches while the control side waits: a snapshot of the counters is consistent,
-// and when a call returns, what it changed is in force for the next frame. A bucket that is
-// gained counts only for frames that arrive after the call: those that waited in the socket
-// before it are judged by the old buckets first, since the old owner has answered them.
-//
-// A prefilter (made by src/engine/prefilter) drops in the kernel what would be counted and
-// forgotten here. Of what it drops it passes one frame in so many, and that one is counted with
-// this weight, so those counters are unbiased estimates; everything else is counted exactly.
-// A filter changes together with what it was made from, in an order that loses no frame of a
-// bucket gained and never gives a frame that every filter passes the weight of a sample.
+// A change reaches the workers one after the other. When a call returns it is in force for the
+// next frame, whichever worker gets that: giving up a bucket here and taking it elsewhere
+// afterwards never makes two answers. Calls may come from any thread, and run one at a time.
 #pragma once
 
-#include <linux/filter.h>
-
-#include <array>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
-#include <unordered_map>
 #include <vector>
 
-#include "capture.h"
+#include "counters.h"
 #include "sys.h"
-#include "tun.h"
-#include "verdict.h"
+#include "worker.h"
 
 namespace clusterip {
 
-struct Tally {
-  std::uint64_t frames = 0;
-  std::uint64_t bytes = 0;  // of the frame, with its Ethernet header
-
-  void add(std::size_t size, std::uint32_t weight = 1) noexcept {
-    frames += weight;
-    bytes += std::uint64_t{size} * weight;
-  }
-};
-
-// The variance of an estimated number of frames: a frame that stands for w of them was one of
-// independent trials with probability 1/w and adds w (w - 1).
-struct Variance {
-  double frames = 0;
-
-  void add(std::uint32_t weight) noexcept {
-    frames += static_cast<double>(weight) * (static_cast<double>(weight) - 1);
-  }
-};
-
-struct NicCounters {
-  Tally received;
-  Variance received_variance;
-  std::array<Tally, kReasonCount> by_reason;  // for accepted reasons: delivered ones only
-  Tally capture_truncated;
-  Tally delivery_failed;
-  // Not part of `received`: the kernel could not queue or could not hand over these.
-  std::uint64_t kernel_dropped = 0;
-  std::uint64_t capture_errors = 0;
-  int prefilter_errno = 0;  // why the prefilter is not in force, 0 when it is
-  int last_delivery_errno = 0;
-};
-
-struct VirtualIpCounters {
-  std::array<Tally, kMaxNodes> local;    // by bucket - 1
-  std::array<Tally, kMaxNodes> foreign;  // by bucket - 1
-  Variance foreign_variance;
-  Tally without_bucket;  // accepted later fragments and the like
-};
-
-struct VirtualIpSettings {
-  std::uint32_t address_host = 0;
-  MacAddress cluster_mac{};
-  HashSettings hash;
-  std::uint16_t local_mask = 0;
-};
-
-// A program for the capture socket of an interface, and how the frames that it passes count.
-struct Prefilter {
-  struct Weight {
-    std::uint32_t address_host = 0;
-    std::uint32_t frames = 1;
-  };
-
-  std::vector<sock_filter> program;  // empty: no filter
-  std::uint32_t not_ours_weight = 1;
-  std::vector<Weight> foreign_weights;  // by virtual IP
-};
-
 class Dataplane {
  public:
-  using Id = std::uint32_t;
+  using Id = Worker::Id;
+  static constexpr std::size_t kMaxWorkers = 16;
 
-  static Result<std::unique_ptr<Dataplane>> start(const std::string& tun_name);
-  ~Dataplane();
-  Dataplane(const Dataplane&) = delete;
-  Dataplane& operator=(const Dataplane&) = delete;
+  // EBUSY when the device exists.
+  static Result<std::unique_ptr<Dataplane>> start(const std::string& tun_name,
+                                                  std::size_t workers = 1);
 
   // Makes the TUN device anew after somebody has removed it.
   std::optional<SysError> reopen_tun(const std::string& tun_name);
 
-  // An interface is known by an id; its capture can be opened and closed as the device comes
-  // and goes, while counters and virtual IPs stay.
+  // As in Worker.
   Result<Id> add_nic();
   std::optional<SysError> open_nic(Id nic, int ifindex);
   std::optional<SysError> close_nic(Id nic);
   std::optional<SysError> remove_nic(Id nic);
-
-  // The prefilter of a change is the one that fits what is served after it. A change of local
-  // buckets either gains or loses: one that does both has to be made in two, losses first.
   Result<Id> add_virtual_ip(Id nic, const VirtualIpSettings& settings, const Prefilter& prefilter);
   std::optional<SysError> remove_virtual_ip(Id virtual_ip, const Prefilter& prefilter);
   std::optional<SysError> set_local(Id virtual_ip, std::uint16_t local_mask,
                                     const Prefilter& prefilter);
-  // Changes how much is dropped in the kernel, and nothing else.
   std::optional<SysError> set_prefilter(Id nic, const Prefilter& prefilter, bool drops_more);
-
   Result<NicCounters> nic_counters(Id nic);
   Result<VirtualIpCounters> virtual_ip_counters(Id virtual_ip);
 
  private:
-  struct VirtualIpState {
-    Id nic = 0;
-    VirtualIpSettings settings;
-    VirtualIpCounters counters;
-    std::uint32_t foreign_weight = 1;
-  };
+  explicit Dataplane(std::vector<std::unique_ptr<Worker>> workers) noexcept
+      : workers_(std::move(workers)) {}
 
-  struct Nic {
-    std::optional<Capture> capture;
-    VirtualIpTable table;
-    NicCounters counters;
-    Prefilter prefilter;
-    std::uint32_t not_ours_weight = 1;
-  };
-
-  struct Job {
-    std::function<void()> run;
-    bool done = false;
-  };
-
-  Dataplane(Tun tun, Fd epoll, Fd wake) noexcept;
-  std::optional<SysError> on_worker(std::function<void()> task);
-  void wake_worker() const noexcept;
-  void work() noexcept;
-  void run_jobs();
-  // Receives and judges one batch; returns the number of frames.
-  std::size_t process_batch(Nic& nic) noexcept;
-  void process_frame(Nic& nic, const CapturedFrame& captured) noexcept;
-  // How many frames this one stands for.
-  [[nodiscard]] static std::uint32_t weight_of(const Nic& nic, const CapturedFrame& captured,
-                                               const Judgement& judgement,
-                                               const VirtualIpState* owner) noexcept;
-  // Judges every frame that waits now by the settings in force until now.
-  void settle(Nic& nic) noexcept;
-  // Runs `swap`, which changes what is served, together with the prefilter that fits it.
-  void change(Nic& nic, Id id, const Prefilter& prefilter, bool drops_more,
-              const std::function<void()>& swap);
-  void attach_prefilter(Nic& nic, Id id) noexcept;
-  void apply_weights(Nic& nic, Id id) noexcept;
-  void rebuild_table(Id nic);
-  std::optional<SysError> open_capture(Nic& nic, Id id, int ifindex);
-
-  Tun tun_;
-  Fd epoll_;
-  Fd wake_;
-  FrameBatch batch_;
-  std::unordered_map<Id, Nic> nics_;
-  std::unordered_map<Id, VirtualIpState> virtual_ips_;
-  Id next_id_ = 1;
+  // Stops at the first error. What can fail for another reason than a stuck worker fails with
+  // the first worker, before anything has changed.
+  template <typename Act>
+  std::optional<SysError> on_all(Act act);
+  template <typename Counters, typename Read>
+  Result<Counters> sum(Read read);
 
   std::mutex mutex_;
-  std::condition_variable job_done_;
-  std::deque<std::shared_ptr<Job>> jobs_;
-  bool stopping_ = false;
-  std::thread worker_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Id next_id_ = 1;  // 0 is the workers' own
 };
 
 }  // namespace clusterip

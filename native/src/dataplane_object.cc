@@ -73,7 +73,7 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
   }
 
   explicit DataplaneObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-    auto started = Dataplane::start(info[0].ToString().Utf8Value());
+    auto started = Dataplane::start(info[0].ToString().Utf8Value(), to_u32(info[1]));
     if (const auto* error = std::get_if<SysError>(&started)) {
       throw_sys_error(info.Env(), *error);
       return;

@@ -10,6 +10,23 @@
 #include "vnet_header.h"
 
 namespace clusterip {
+namespace {
+
+Result<Fd> open_queue(const std::string& name, short flags) noexcept {
+  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
+  if (!fd) return last_error("open(/dev/net/tun)");
+  ifreq request{};
+  request.ifr_flags = flags;
+  name.copy(request.ifr_name, IFNAMSIZ - 1);
+  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return last_error("TUNSETIFF");
+  // Frames from GRO and unfinished checksums are passed on as the tap saw them.
+  if (::ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN) != 0) {
+    return last_error("TUNSETOFFLOAD");
+  }
+  return fd;
+}
+
+}  // namespace
 
 std::span<const std::uint8_t> to_tun_message(std::span<std::uint8_t> frame,
                                              const Judgement& judgement) noexcept {
@@ -31,18 +48,16 @@ std::span<const std::uint8_t> to_tun_message(std::span<std::uint8_t> frame,
   return message;
 }
 
-Result<Tun> Tun::open(const std::string& name) noexcept {
-  Fd fd(::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC));
-  if (!fd) return last_error("open(/dev/net/tun)");
-  ifreq request{};
-  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_TUN_EXCL);
-  name.copy(request.ifr_name, IFNAMSIZ - 1);
-  if (::ioctl(fd.get(), TUNSETIFF, &request) != 0) return last_error("TUNSETIFF");
-  // Frames from GRO and unfinished checksums are passed on as the tap saw them.
-  if (::ioctl(fd.get(), TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO_ECN) != 0) {
-    return last_error("TUNSETOFFLOAD");
+Result<std::vector<Tun>> Tun::open(const std::string& name, std::size_t queues) {
+  const int kind = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0);
+  std::vector<Tun> tuns;
+  for (std::size_t i = 0; i < queues; ++i) {
+    // The first makes the device and must not find one; the others join it.
+    auto fd = open_queue(name, static_cast<short>(i == 0 ? kind | IFF_TUN_EXCL : kind));
+    if (const auto* error = std::get_if<SysError>(&fd)) return *error;
+    tuns.push_back(Tun(std::get<Fd>(std::move(fd))));
   }
-  return Tun(std::move(fd));
+  return tuns;
 }
 
 bool Tun::deliver(std::span<std::uint8_t> frame, const Judgement& judgement) const noexcept {

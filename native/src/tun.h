@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "sys.h"
 #include "verdict.h"
@@ -19,8 +20,9 @@ namespace clusterip {
 
 class Tun {
  public:
-  // Creates the device; it exists as long as this object. Addresses and state are the caller's.
-  static Result<Tun> open(const std::string& name) noexcept;
+  // Creates the device with as many queues, each an object of its own; it exists as long as one of
+  // them. Addresses and state are the caller's.
+  static Result<std::vector<Tun>> open(const std::string& name, std::size_t queues);
 
   // Hands the packet of an accepted frame to the stack as local input; see to_tun_message().
   // Returns false with errno set when the kernel did not take it.

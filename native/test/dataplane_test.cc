@@ -1,5 +1,5 @@
-// The whole packet path with its worker thread, in a network namespace. Under ThreadSanitizer this
-// is about the hand-over of jobs between the control side and the worker.
+// The whole packet path with its worker threads, in a network namespace. Under ThreadSanitizer this
+// is about the hand-over of jobs between the control side and the workers.
 #include "dataplane.h"
 
 #include <linux/filter.h>
@@ -35,8 +35,17 @@ VirtualIpSettings settings(std::uint16_t local_mask) {
           .local_mask = local_mask};
 }
 
-std::unique_ptr<Dataplane> started() {
-  auto result = Dataplane::start(kTunName);
+// The same with one worker and with several; more than there are CPUs, so that one has nothing to
+// do.
+// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): it declares, as TEST does
+#define TEST_WITH_WORKERS(name)          \
+  static void name(std::size_t workers); \
+  TEST(name##_1) { name(1); }            \
+  TEST(name##_3) { name(3); }            \
+  static void name(std::size_t workers)
+
+std::unique_ptr<Dataplane> started(std::size_t workers = 1) {
+  auto result = Dataplane::start(kTunName, workers);
   REQUIRE(std::holds_alternative<std::unique_ptr<Dataplane>>(result));
   return std::get<std::unique_ptr<Dataplane>>(std::move(result));
 }
@@ -88,8 +97,8 @@ struct Served {
   Dataplane::Id virtual_ip = 0;
 };
 
-Served serve(std::uint16_t local_mask) {
-  Served served{.dataplane = started()};
+Served serve(std::uint16_t local_mask, std::size_t workers = 1) {
+  Served served{.dataplane = started(workers)};
   configure_tun();
   served.nic = id_of(served.dataplane->add_nic());
   REQUIRE(!served.dataplane->open_nic(served.nic, index_of("nic0")));
@@ -151,16 +160,16 @@ class Traffic {
 
 }  // namespace
 
-TEST(dataplane_starts_once) {
+TEST_WITH_WORKERS(dataplane_starts_once) {
   if (const auto reason = enter_network()) SKIP(*reason);
   {
-    const auto first = started();
-    const auto second = Dataplane::start(kTunName);
+    const auto first = started(workers);
+    const auto second = Dataplane::start(kTunName, workers);
     CHECK(std::holds_alternative<SysError>(second));
     CHECK_EQUAL(std::get<SysError>(second).error, EBUSY);
   }
   CHECK_EQUAL(index_of(kTunName), 0);
-  (void)started();
+  (void)started(workers);
 }
 
 TEST(dataplane_refuses_what_it_does_not_know) {
@@ -177,11 +186,16 @@ TEST(dataplane_refuses_what_it_does_not_know) {
   CHECK_EQUAL(error_of(dataplane->remove_nic(4242)), 0);
   CHECK_EQUAL(error_of(dataplane->remove_virtual_ip(4242, {})), 0);
   CHECK_EQUAL(error_of(dataplane->reopen_tun(kTunName)), EBUSY);
+  for (const std::size_t workers : {std::size_t{0}, Dataplane::kMaxWorkers + 1}) {
+    const auto refused = Dataplane::start("clusterip9", workers);
+    REQUIRE(std::holds_alternative<SysError>(refused));
+    CHECK_EQUAL(std::get<SysError>(refused).error, EINVAL);
+  }
 }
 
-TEST(dataplane_subscribes_while_it_serves) {
+TEST_WITH_WORKERS(dataplane_subscribes_while_it_serves) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(1);
+  const Served served = serve(1, workers);
   CHECK(is_subscribed(kMacDigits));
   CHECK(!served.dataplane->close_nic(served.nic));
   CHECK(!is_subscribed(kMacDigits));
@@ -197,12 +211,12 @@ TEST(dataplane_subscribes_while_it_serves) {
   CHECK(!is_subscribed(kMacDigits));
 }
 
-TEST(dataplane_delivers_own_buckets_and_counts_all) {
+TEST_WITH_WORKERS(dataplane_delivers_own_buckets_and_counts_all) {
   if (const auto reason = enter_network()) SKIP(*reason);
   constexpr std::uint16_t kMask = 0b0101;
   constexpr std::uint16_t kFirst = 2000;
   constexpr std::uint16_t kCount = 200;
-  const Served served = serve(kMask);
+  const Served served = serve(kMask, workers);
   const Port peer("peer0");
   const UdpServer server(80);
   std::array<std::uint64_t, kMaxNodes> expected{};
@@ -261,9 +275,9 @@ TEST(dataplane_sorts_every_kind_of_frame) {
   check_sum(counters);
 }
 
-TEST(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
+TEST_WITH_WORKERS(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0xffff);
+  const Served served = serve(0xffff, workers);
   const Port peer("peer0");
   REQUIRE(ip(std::string("link set ") + kTunName + " down"));
   CHECK(peer.send(datagram_from(1)));
@@ -283,9 +297,9 @@ TEST(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
   check_sum(counters_of(*served.dataplane, served.nic));
 }
 
-TEST(gained_bucket_does_not_count_for_frames_that_wait) {
+TEST_WITH_WORKERS(gained_bucket_does_not_count_for_frames_that_wait) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const auto dataplane = started();
+  const auto dataplane = started(workers);
   configure_tun();
   // Opened before the capture: what this one has seen, the capture has too.
   const Port witness("nic0");
@@ -305,9 +319,9 @@ TEST(gained_bucket_does_not_count_for_frames_that_wait) {
   }
 }
 
-TEST(buckets_move_under_traffic) {
+TEST_WITH_WORKERS(buckets_move_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0);
+  const Served served = serve(0, workers);
   Traffic traffic;
   for (unsigned i = 0; i < 500; ++i) {
     CHECK(!served.dataplane->set_local(served.virtual_ip, static_cast<std::uint16_t>(i), {}));
@@ -323,9 +337,9 @@ TEST(buckets_move_under_traffic) {
               counters.received.frames);
 }
 
-TEST(virtual_ips_come_and_go_under_traffic) {
+TEST_WITH_WORKERS(virtual_ips_come_and_go_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0xffff);
+  const Served served = serve(0xffff, workers);
   Traffic traffic;
   std::vector<Dataplane::Id> others;
   for (std::uint32_t i = 1; i <= 100; ++i) {
@@ -341,9 +355,9 @@ TEST(virtual_ips_come_and_go_under_traffic) {
   CHECK(with_reason(counters, Reason::kLocalBucket) > 0);
 }
 
-TEST(nics_come_and_go_under_traffic) {
+TEST_WITH_WORKERS(nics_come_and_go_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0xffff);
+  const Served served = serve(0xffff, workers);
   Traffic traffic;
   for (unsigned i = 0; i < 50; ++i) {
     CHECK(!served.dataplane->close_nic(served.nic));
@@ -358,9 +372,9 @@ TEST(nics_come_and_go_under_traffic) {
   check_sum(counters_of(*served.dataplane, served.nic));
 }
 
-TEST(device_disappears_under_traffic) {
+TEST_WITH_WORKERS(device_disappears_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0xffff);
+  const Served served = serve(0xffff, workers);
   Traffic traffic;
   REQUIRE(ip("link set nic0 down"));
   REQUIRE(ip("link set nic0 up"));
@@ -393,9 +407,9 @@ TEST(prefilter_drops_in_the_kernel_and_weighs_what_it_passes) {
   CHECK_EQUAL(error_of(served.dataplane->set_prefilter(4242, all, false)), ENOENT);
 }
 
-TEST(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weighed) {
+TEST_WITH_WORKERS(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weighed) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0);
+  const Served served = serve(0, workers);
   const Port peer("peer0");
   const Prefilter broken{.program = {{.code = 0xffff, .jt = 0, .jf = 0, .k = 0}},
                          .not_ours_weight = 8,
@@ -414,9 +428,9 @@ TEST(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weighed) {
   check_sum(counters);
 }
 
-TEST(prefilters_change_under_traffic) {
+TEST_WITH_WORKERS(prefilters_change_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0);
+  const Served served = serve(0, workers);
   const Prefilter all{.program = {kPassAll}};
   Traffic traffic;
   for (unsigned i = 0; i < 200; ++i) {
@@ -431,9 +445,9 @@ TEST(prefilters_change_under_traffic) {
 }
 
 // JavaScript is one caller; the interface does not say that there cannot be more.
-TEST(many_callers_at_once_under_traffic) {
+TEST_WITH_WORKERS(many_callers_at_once_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const Served served = serve(0xffff);
+  const Served served = serve(0xffff, workers);
   Traffic traffic;
   std::vector<std::thread> callers;
   std::atomic<unsigned> failures = 0;
@@ -453,10 +467,10 @@ TEST(many_callers_at_once_under_traffic) {
   check_sum(counters_of(*served.dataplane, served.nic));
 }
 
-TEST(dataplane_closes_under_traffic) {
+TEST_WITH_WORKERS(dataplane_closes_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
   for (unsigned i = 0; i < 10; ++i) {
-    Served served = serve(0xffff);
+    Served served = serve(0xffff, workers);
     Traffic traffic;
     std::this_thread::sleep_for(milliseconds(5));
     served.dataplane.reset();

@@ -51,9 +51,17 @@ std::size_t receive_soon(FrameBatch& batch, const Capture& capture) {
 }
 
 Capture opened(const std::string& device) {
-  auto result = Capture::open(index_of(device), {});
-  REQUIRE(std::holds_alternative<Capture>(result));
-  return std::get<Capture>(std::move(result));
+  auto result = Capture::open(index_of(device), 1);
+  REQUIRE(std::holds_alternative<std::vector<Capture>>(result));
+  Capture capture = std::move(std::get<std::vector<Capture>>(result).front());
+  REQUIRE(capture.set_filter({}));
+  return capture;
+}
+
+Tun opened_tun() {
+  auto result = Tun::open(kTunName, 1);
+  REQUIRE(std::holds_alternative<std::vector<Tun>>(result));
+  return std::move(std::get<std::vector<Tun>>(result).front());
 }
 
 Octets with_vnet_header(const VnetHeader& header, const Octets& frame) {
@@ -172,9 +180,39 @@ TEST(rewrite_leaves_an_empty_header_empty) {
 
 TEST(capture_of_a_device_that_is_not_there) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const auto result = Capture::open(4242, {});
+  const auto result = Capture::open(4242, 1);
   CHECK(std::holds_alternative<SysError>(result));
   CHECK_EQUAL(std::get<SysError>(result).error, ENODEV);
+}
+
+TEST(captures_pass_nothing_before_their_filter_and_then_share_the_frames) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  auto result = Capture::open(index_of("nic0"), 3);
+  REQUIRE(std::holds_alternative<std::vector<Capture>>(result));
+  const auto captures = std::get<std::vector<Capture>>(std::move(result));
+  const Port witness("nic0");
+  const Port peer("peer0");
+  const Octets frame = ethernet(ipv4({}, udp(40000, 80)));
+  FrameBatch batch;
+  const auto receive_all = [&] {
+    std::size_t count = 0;
+    for (const Capture& capture : captures) {
+      while (const std::size_t more = batch.receive(capture.fd())) count += more;
+    }
+    return count;
+  };
+  CHECK(peer.send(frame));
+  CHECK(!witness.receive(kSoon).empty());
+  CHECK_EQUAL(receive_all(), 0u);
+  for (const Capture& capture : captures) CHECK(capture.set_filter({}));
+  constexpr std::size_t kFrames = 50;
+  for (std::size_t i = 0; i < kFrames; ++i) {
+    // What this host sends itself is not for the group.
+    CHECK(witness.send(frame));
+    CHECK(peer.send(frame));
+    CHECK(!witness.receive(kSoon).empty());
+  }
+  CHECK_EQUAL(receive_all(), kFrames);
 }
 
 TEST(capture_sees_incoming_frames_with_type_and_tag) {
@@ -238,23 +276,21 @@ TEST(capture_subscribes_the_nic) {
 
 TEST(tun_refuses_a_second_owner_and_a_device_that_is_down) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const auto first = Tun::open(kTunName);
-  CHECK(std::holds_alternative<Tun>(first));
-  const auto second = Tun::open(kTunName);
+  const Tun first = opened_tun();
+  const auto second = Tun::open(kTunName, 1);
   CHECK(std::holds_alternative<SysError>(second));
   CHECK_EQUAL(std::get<SysError>(second).error, EBUSY);
   const Octets packet = ipv4({}, udp(40000, 80));
   Octets buffer = with_vnet_header({}, ethernet(packet));
-  const bool delivered = std::get<Tun>(first).deliver(std::span(buffer).subspan(kVnetHeader),
-                                                      accepted(14, packet.size()));
+  const bool delivered =
+      first.deliver(std::span(buffer).subspan(kVnetHeader), accepted(14, packet.size()));
   CHECK(!delivered);
   CHECK_EQUAL(errno, EIO);
 }
 
 TEST(tun_hands_over_the_packet_octet_by_octet) {
   if (const auto reason = enter_network()) SKIP(*reason);
-  const auto opened_tun = Tun::open(kTunName);
-  REQUIRE(std::holds_alternative<Tun>(opened_tun));
+  const Tun tun = opened_tun();
   configure_tun();
   const Port tap(kTunName);
   const UdpServer server(80);
@@ -263,9 +299,8 @@ TEST(tun_hands_over_the_packet_octet_by_octet) {
     Octets frame = ethernet(packet);
     for (std::size_t i = 0; i < tags; ++i) frame = tagged(frame, 0);
     Octets buffer = with_vnet_header({}, padded(frame, 80));
-    CHECK(std::get<Tun>(opened_tun)
-              .deliver(std::span(buffer).subspan(kVnetHeader),
-                       accepted(14 + 4 * tags, packet.size())));
+    CHECK(tun.deliver(std::span(buffer).subspan(kVnetHeader),
+                      accepted(14 + 4 * tags, packet.size())));
     CHECK(tap.receive(kSoon) == packet);
     CHECK(server.receive(kSoon) == Octets({1, 2, 3}));
   }

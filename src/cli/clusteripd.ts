@@ -81,6 +81,7 @@ async function serve(config: Config, options: Options): Promise<void> {
     if (next.foreignSampling !== config.foreignSampling) {
       log.warn("foreign-sampling changes with the next start, not with a reload");
     }
+    if (next.workers !== config.workers) log.warn("workers changes with the next start, not with a reload");
     await daemon.reload(next.virtualIps);
   };
   const reload = async (): Promise<void> => {
@@ -115,7 +116,7 @@ function engineSet(addon: NativeAddon, config: Config): EngineSet {
     forcesClsact: process.env[variables.clsact] === "1",
   };
   return new EngineSet({
-    userspace: new UserspaceEngine(addon, TUN_NAME, config.foreignSampling),
+    userspace: new UserspaceEngine(addon, TUN_NAME, config),
     findBpf: () => {
       const { native, whyNot = "it is not built" } = findBpfSupport();
       return native === undefined ? whyNot : new BpfEngine(native, options);

@@ -31,25 +31,31 @@ interface VirtualIpState {
 /** How often the engine looks whether the prefilter pays. */
 const SAMPLING_INTERVAL_MS = 250;
 
+export interface UserspaceOptions {
+  readonly foreignSampling: ForeignSampling;
+  /** threads that share the frames of an interface by the CPU that received them */
+  readonly workers: number;
+}
+
 export class UserspaceEngine implements Engine {
   readonly name = "userspace";
   readonly device: string;
   readonly #addon: NativeAddon;
   readonly #nics = new Map<string, NicState>();
   readonly #virtualIps = new Map<number, VirtualIpState>();
-  readonly #foreignSampling: ForeignSampling;
+  readonly #options: UserspaceOptions;
   #dataplane: NativeDataplane | undefined;
   #samplingTimer: NodeJS.Timeout | undefined;
 
-  constructor(addon: NativeAddon, device: string, foreignSampling: ForeignSampling = "auto") {
+  constructor(addon: NativeAddon, device: string, options: UserspaceOptions) {
     this.#addon = addon;
     this.device = device;
-    this.#foreignSampling = foreignSampling;
+    this.#options = options;
   }
 
   open(): void {
     try {
-      this.#dataplane = new this.#addon.Dataplane(this.device);
+      this.#dataplane = new this.#addon.Dataplane(this.device, this.#options.workers);
     } catch (error) {
       // The device exists only while a process holds it: then that process is a clusteripd.
       if (errnoName(error) === "EBUSY") {
@@ -61,7 +67,7 @@ export class UserspaceEngine implements Engine {
       }
       throw engineError(`The device ${this.device} cannot be made`, error);
     }
-    if (this.#foreignSampling !== "auto") return;
+    if (this.#options.foreignSampling !== "auto") return;
     this.#samplingTimer = setInterval(() => this.#adaptSampling(), SAMPLING_INTERVAL_MS).unref();
   }
 
@@ -197,7 +203,7 @@ export class UserspaceEngine implements Engine {
     const known = this.#nics.get(name);
     if (known !== undefined) return known;
     const id = guarded("The interface cannot be added", () => this.#native().addNic());
-    const sampling = new SamplingChoice(this.#foreignSampling);
+    const sampling = new SamplingChoice(this.#options.foreignSampling);
     const state: NicState = { id, sampling, prefilter: noPrefilter, ifindex: undefined };
     this.#nics.set(name, state);
     return state;

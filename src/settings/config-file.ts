@@ -15,10 +15,15 @@ import {
 export const logLevels = ["fatal", "error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+/** Threads of the engine userspace (`native/src/dataplane.h`). */
+const MAX_WORKERS = 16;
+const workersExpected = `expected a number from 1 to ${MAX_WORKERS}`;
+
 export interface Config {
   readonly socket: string | undefined;
   readonly logLevel: LogLevel;
   readonly foreignSampling: ForeignSampling;
+  readonly workers: number;
   readonly virtualIps: readonly VirtualIpSettings[];
 }
 
@@ -35,6 +40,7 @@ const configSchema = z
         error: `expected auto or a number from 1 to ${MAX_FOREIGN_SAMPLING}`,
       })
       .default("auto"),
+    workers: z.int(workersExpected).min(1, workersExpected).max(MAX_WORKERS, workersExpected).default(1),
     "virtual-ips": z.array(virtualIpSchema, "expected a list").nullish(),
   } satisfies Record<ConfigOptionName, z.ZodType>)
   .transform((raw, context): Config => {
@@ -55,6 +61,7 @@ const configSchema = z
       socket: raw.socket,
       logLevel: raw["log-level"],
       foreignSampling: raw["foreign-sampling"],
+      workers: raw.workers,
       virtualIps,
     };
   });

@@ -31,6 +31,14 @@ export const configOptions = [
     description:
       "of the frames of foreign buckets, one in N is counted and the others are dropped before they are copied; auto follows the load",
   },
+  {
+    name: "workers",
+    argument: "N",
+    required: false,
+    defaultText: "1",
+    description:
+      "threads of the engine userspace, 1 to 16; more than one pays where an interface spreads its frames over several CPUs",
+  },
 ] as const satisfies readonly OptionEntry[];
 
 export type ConfigOptionName = (typeof configOptions)[number]["name"];

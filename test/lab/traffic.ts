@@ -194,11 +194,13 @@ export async function startHttpLoad(client: Host, options: HttpLoadOptions): Pro
 export async function sendFrames(
   host: Host,
   frames: readonly Uint8Array[],
-  options: { nic?: string; intervalUs?: number } = {},
+  options: { nic?: string; intervalUs?: number; cpu?: number } = {},
 ): Promise<void> {
   const args = ["--interface", options.nic ?? NIC, "--interval-us", String(options.intervalUs ?? 0)];
   const input = JSON.stringify(frames.map((frame) => Buffer.from(frame).toString("hex")));
-  await host.exec([process.execPath, trafficProgram("send-frames"), ...args], { input, timeoutMs: 60_000 });
+  const pinned = options.cpu === undefined ? [] : ["taskset", "--cpu-list", String(options.cpu)];
+  const argv = [...pinned, process.execPath, trafficProgram("send-frames"), ...args];
+  await host.exec(argv, { input, timeoutMs: 60_000 });
 }
 
 async function outputContains(process: TrackedProcess, text: string, timeoutMs = 15_000): Promise<void> {

@@ -6,6 +6,8 @@
  *          │                   │                  │                    │ real clients, raw frames, a flood
  *        ══╧═══════════════════╧══════════════════╧════════════════════╧══
  */
+import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { NicStatus } from "../../src/daemon/status.ts";
@@ -37,125 +39,168 @@ function datagrams(cluster: Cluster, bucket: number, count: number, to = cluster
   return Array.from({ length: count }, () => ethernetFrame({ from: cluster.lab.client().mac, to }, packet));
 }
 
-describeNet("the prefilter does all the work", { tools: ["ping"] }, () => {
-  let cluster: Cluster;
+for (const workers of [1, 3])
+  describeNet(`the prefilter does all the work, workers: ${workers}`, { tools: ["ping", "taskset"] }, () => {
+    let cluster: Cluster;
 
-  beforeAll(async () => {
-    cluster = await Cluster.start({ engine: "userspace", config: { "foreign-sampling": 65_536 } });
-  });
-  afterAll(() => cluster?.close());
-
-  it("the kernel takes the program", async () => {
-    for (const number of BUCKETS) {
-      const { prefilter } = await nicOf(cluster, number);
-      expect(prefilter).toMatchObject({ state: "attached", sampling: 65_536, passedUp: [] });
-      expect(prefilter?.instructions).toBeGreaterThan(50);
-    }
-  });
-
-  it("TCP, UDP and ping: every flow is answered by its owner, once, in every mode of fragments", async () => {
-    const common = { to: cluster.lab.vip, sources: cluster.sources, count: 240 };
-    const connections = await tcpConnections(cluster.lab.client(), { ...common, ports: TCP_PORTS });
-    expect(connections.filter((c) => c.node !== cluster.ownerOf({ protocol: "tcp", ...c }))).toEqual([]);
-    for (const bytes of [40, 1472, 5000]) {
-      const requests = await udpRequests(cluster.lab.client(), {
-        ...common,
-        ports: UDP_PORTS,
-        bytes,
-        tag: `size-${bytes}-`,
+    beforeAll(async () => {
+      cluster = await Cluster.start({
+        engine: "userspace",
+        config: { "foreign-sampling": 65_536, workers },
       });
-      expect(
-        requests.filter(
-          (r) => String(r.replies.map(({ node }) => node)) !== cluster.ownerOf({ protocol: "udp", ...r }),
-        ),
-      ).toEqual([]);
-    }
-    const [saddr = ""] = cluster.sources;
-    const ping = ["ping", "-q", "-I", saddr, "-c", "3", "-i", "0.05", "-W", "1", cluster.lab.vip];
-    expect(await cluster.lab.client().exec(ping)).toContain("3 packets transmitted, 3 received");
-  });
-
-  it("what it drops does not reach the engine, and what it must not decide does", async () => {
-    const before = await nicOf(cluster, 1);
-    await sendFrames(cluster.lab.client(), [
-      ...datagrams(cluster, 2, 100),
-      ...datagrams(cluster, 1, 100, STRANGER_MAC),
-      ...laterFragments(50),
-      ...unsolicited(50),
-    ]);
-    await sleep(100);
-    const after = await nicOf(cluster, 1);
-    const difference = (pick: (nic: NicStatus) => number): number => pick(after) - pick(before);
-    expect(difference(({ byReason }) => byReason["foreign-bucket"].frames)).toBe(0);
-    expect(difference(({ byReason }) => byReason["other-host"].frames)).toBe(0);
-    expect(difference(({ byReason }) => byReason["later-fragment"].frames)).toBe(50);
-    expect(difference(({ byReason }) => byReason["icmp-unsolicited"].frames)).toBe(50);
-    expectSumsToHold(after);
-  });
-
-  it("a bucket moves: the filter goes with it, and a flow is answered from the next packet on", async () => {
-    const options = {
-      to: cluster.lab.vip,
-      ports: UDP_PORTS.slice(0, 1),
-      sources: cluster.sources,
-      count: 60,
-    };
-    for (let move = 0; move < 12; move += 1) {
-      const bucket = 1 + (move % 3);
-      const [from, to] = [cluster.lab.node(bucket), cluster.lab.node(1 + (bucket % 3))];
-      await cluster.changeNodes(from, `-${bucket}`);
-      await cluster.changeNodes(to, `+${bucket}`);
-      const moved = await udpRequests(cluster.lab.client(), {
-        ...options,
-        lingerMs: 0,
-        tag: `moved-${move}-`,
-      });
-      const ownerOf = (request: (typeof moved)[number]): string =>
-        cluster.bucketOf({ protocol: "udp", ...request }) === bucket
-          ? to.name
-          : cluster.ownerOf({ protocol: "udp", ...request });
-      expect(moved.filter((r) => String(r.replies.map(({ node }) => node)) !== ownerOf(r))).toEqual([]);
-      await cluster.changeNodes(to, `-${bucket}`);
-      await cluster.changeNodes(from, `+${bucket}`);
-    }
-    expect(duplicateRequests(cluster.servers, "udp")).toEqual([]);
-  });
-
-  it("under load no request is answered twice while buckets move", async () => {
-    const load = await startHttpLoad(cluster.lab.client(), {
-      ...{ url: `http://${cluster.lab.vip}:${HTTP_PORT}/`, sources: cluster.sources, rate: 150 },
-      ...{ concurrency: 400, timeoutMs: 4000 },
     });
-    for (let move = 0; move < 20; move += 1) {
-      await cluster.changeNodes(cluster.lab.node(1), "-1");
-      await cluster.changeNodes(cluster.lab.node(2), "+1");
-      await sleep(20);
-      await cluster.changeNodes(cluster.lab.node(2), "-1");
-      await cluster.changeNodes(cluster.lab.node(1), "+1");
-      await sleep(20);
+    afterAll(() => cluster?.close());
+
+    it("the kernel takes the program", async () => {
+      for (const number of BUCKETS) {
+        const { prefilter } = await nicOf(cluster, number);
+        expect(prefilter).toMatchObject({ state: "attached", sampling: 65_536, passedUp: [] });
+        expect(prefilter?.instructions).toBeGreaterThan(50);
+      }
+    });
+
+    it("there are as many threads, and all share the device", async () => {
+      const [daemon] = cluster.daemons;
+      const names = ioThreads(daemon?.pid ?? 0).map(({ name }) => name);
+      expect(names.sort()).toEqual(["clusteripd-io", "clusteripd-io1", "clusteripd-io2"].slice(0, workers));
+    });
+
+    it("frames that come in on another CPU are another worker's, and counted with the rest", async () => {
+      const pid = cluster.daemons[0]?.pid ?? 0;
+      for (const cpu of availableParallelism() > 1 ? [0, 1] : [0]) {
+        const [before, wokenBefore] = [await cluster.virtualIpStatus(cluster.lab.node(1)), ioThreads(pid)];
+        await sendFrames(cluster.lab.client(), datagrams(cluster, 1, 200), { cpu, intervalUs: 500 });
+        await sleep(100);
+        const after = await cluster.virtualIpStatus(cluster.lab.node(1));
+        const local = (status: typeof after): number => status.buckets[0]?.local.frames ?? 0;
+        expect(local(after) - local(before)).toBe(200);
+        const wakeUps = ioThreads(pid).map(
+          ({ switches }, index) => switches - (wokenBefore[index]?.switches ?? 0),
+        );
+        expect(wakeUps.indexOf(Math.max(...wakeUps))).toBe(cpu % workers);
+      }
+    });
+
+    it("TCP, UDP and ping: every flow is answered by its owner, once, in every mode of fragments", async () => {
+      const common = { to: cluster.lab.vip, sources: cluster.sources, count: 240 };
+      const connections = await tcpConnections(cluster.lab.client(), { ...common, ports: TCP_PORTS });
+      expect(connections.filter((c) => c.node !== cluster.ownerOf({ protocol: "tcp", ...c }))).toEqual([]);
+      for (const bytes of [40, 1472, 5000]) {
+        const requests = await udpRequests(cluster.lab.client(), {
+          ...common,
+          ports: UDP_PORTS,
+          bytes,
+          tag: `size-${bytes}-`,
+        });
+        expect(
+          requests.filter(
+            (r) => String(r.replies.map(({ node }) => node)) !== cluster.ownerOf({ protocol: "udp", ...r }),
+          ),
+        ).toEqual([]);
+      }
+      const [saddr = ""] = cluster.sources;
+      const ping = ["ping", "-q", "-I", saddr, "-c", "3", "-i", "0.05", "-W", "1", cluster.lab.vip];
+      expect(await cluster.lab.client().exec(ping)).toContain("3 packets transmitted, 3 received");
+    });
+
+    it("what it drops does not reach the engine, and what it must not decide does", async () => {
+      const before = await nicOf(cluster, 1);
+      await sendFrames(cluster.lab.client(), [
+        ...datagrams(cluster, 2, 100),
+        ...datagrams(cluster, 1, 100, STRANGER_MAC),
+        ...laterFragments(50),
+        ...unsolicited(50),
+      ]);
+      await sleep(100);
+      const after = await nicOf(cluster, 1);
+      const difference = (pick: (nic: NicStatus) => number): number => pick(after) - pick(before);
+      expect(difference(({ byReason }) => byReason["foreign-bucket"].frames)).toBe(0);
+      expect(difference(({ byReason }) => byReason["other-host"].frames)).toBe(0);
+      expect(difference(({ byReason }) => byReason["later-fragment"].frames)).toBe(50);
+      expect(difference(({ byReason }) => byReason["icmp-unsolicited"].frames)).toBe(50);
+      expectSumsToHold(after);
+    });
+
+    it("a bucket moves: the filter goes with it, and a flow is answered from the next packet on", async () => {
+      const options = {
+        to: cluster.lab.vip,
+        ports: UDP_PORTS.slice(0, 1),
+        sources: cluster.sources,
+        count: 60,
+      };
+      for (let move = 0; move < 12; move += 1) {
+        const bucket = 1 + (move % 3);
+        const [from, to] = [cluster.lab.node(bucket), cluster.lab.node(1 + (bucket % 3))];
+        await cluster.changeNodes(from, `-${bucket}`);
+        await cluster.changeNodes(to, `+${bucket}`);
+        const moved = await udpRequests(cluster.lab.client(), {
+          ...options,
+          lingerMs: 0,
+          tag: `moved-${move}-`,
+        });
+        const ownerOf = (request: (typeof moved)[number]): string =>
+          cluster.bucketOf({ protocol: "udp", ...request }) === bucket
+            ? to.name
+            : cluster.ownerOf({ protocol: "udp", ...request });
+        expect(moved.filter((r) => String(r.replies.map(({ node }) => node)) !== ownerOf(r))).toEqual([]);
+        await cluster.changeNodes(to, `-${bucket}`);
+        await cluster.changeNodes(from, `+${bucket}`);
+      }
+      expect(duplicateRequests(cluster.servers, "udp")).toEqual([]);
+    });
+
+    it("under load no request is answered twice while buckets move", async () => {
+      const load = await startHttpLoad(cluster.lab.client(), {
+        ...{ url: `http://${cluster.lab.vip}:${HTTP_PORT}/`, sources: cluster.sources, rate: 150 },
+        ...{ concurrency: 400, timeoutMs: 4000 },
+      });
+      for (let move = 0; move < 20; move += 1) {
+        await cluster.changeNodes(cluster.lab.node(1), "-1");
+        await cluster.changeNodes(cluster.lab.node(2), "+1");
+        await sleep(20);
+        await cluster.changeNodes(cluster.lab.node(2), "-1");
+        await cluster.changeNodes(cluster.lab.node(1), "+1");
+        await sleep(20);
+      }
+      const report = await load.stop();
+      expect(duplicateRequests(cluster.servers, "http")).toEqual([]);
+      expect(report.answered / report.requests).toBeGreaterThan(0.9);
+    });
+
+    function laterFragments(count: number): Buffer[] {
+      const fields = {
+        from: cluster.sources[0] ?? "",
+        to: cluster.lab.vip,
+        protocol: "udp",
+        id: 77,
+      } as const;
+      const [, later = Buffer.alloc(0)] = fragmentsOf(fields, udpDatagram(1, 9, "y".repeat(100)), 56);
+      const addresses = { from: cluster.lab.client().mac, to: cluster.clusterMac };
+      return Array.from({ length: count }, () => ethernetFrame(addresses, later));
     }
-    const report = await load.stop();
-    expect(duplicateRequests(cluster.servers, "http")).toEqual([]);
-    expect(report.answered / report.requests).toBeGreaterThan(0.9);
+
+    function unsolicited(count: number): Buffer[] {
+      const message = icmpMessage(0, 0, Buffer.alloc(40));
+      const packet = ipv4Packet(
+        { from: cluster.sources[0] ?? "", to: cluster.lab.vip, protocol: "icmp" },
+        message,
+      );
+      const addresses = { from: cluster.lab.client().mac, to: cluster.clusterMac };
+      return Array.from({ length: count }, () => ethernetFrame(addresses, packet));
+    }
   });
 
-  function laterFragments(count: number): Buffer[] {
-    const fields = { from: cluster.sources[0] ?? "", to: cluster.lab.vip, protocol: "udp", id: 77 } as const;
-    const [, later = Buffer.alloc(0)] = fragmentsOf(fields, udpDatagram(1, 9, "y".repeat(100)), 56);
-    const addresses = { from: cluster.lab.client().mac, to: cluster.clusterMac };
-    return Array.from({ length: count }, () => ethernetFrame(addresses, later));
-  }
-
-  function unsolicited(count: number): Buffer[] {
-    const message = icmpMessage(0, 0, Buffer.alloc(40));
-    const packet = ipv4Packet(
-      { from: cluster.sources[0] ?? "", to: cluster.lab.vip, protocol: "icmp" },
-      message,
-    );
-    const addresses = { from: cluster.lab.client().mac, to: cluster.clusterMac };
-    return Array.from({ length: count }, () => ethernetFrame(addresses, packet));
-  }
-});
+/** The threads of the packet path, and how often each has gone to sleep and been woken. */
+function ioThreads(pid: number): { name: string; switches: number }[] {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((thread) => readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8"))
+    .map((status) => ({
+      name: /^Name:\s+(.+)$/m.exec(status)?.[1] ?? "",
+      switches: Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]),
+    }))
+    .filter(({ name }) => name.startsWith("clusteripd-io"))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
 
 describeNet("foreign frames counted by samples", {}, () => {
   let cluster: Cluster;

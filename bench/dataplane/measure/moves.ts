@@ -1,5 +1,6 @@
 /** From the request to move a bucket to its effect, as a client sees it; see move.c. */
 import { writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import path from "node:path";
 import { call } from "../../../src/api/client.ts";
 import { paths } from "../../../src/api/contract.ts";
@@ -35,10 +36,18 @@ export async function measureMoves(
 async function moverArguments(site: Site): Promise<string[]> {
   const [daemon] = site.daemons;
   if (daemon === undefined) return nftArguments(site);
+  await leaveCpuToProber(site, daemon.pid);
   const bucket = clientsBucket(site);
   // Node 1 has bucket 1: if that is the client's, it goes to nobody first.
   if (bucket === 1) await call(daemon.socket, "POST", paths.nodes(site.vip), { change: "-1" });
   return ["api", daemon.socket, String(bucket)];
+}
+
+/** move.c keeps the last CPU busy; a node would not share its CPUs with the client. */
+async function leaveCpuToProber({ node }: Site, pid: number): Promise<void> {
+  const last = availableParallelism() - 1;
+  if (last > 0)
+    await node.exec(["taskset", "--all-tasks", "--pid", "--cpu-list", `0-${last - 1}`, String(pid)]);
 }
 
 /** Echo requests are hashed with ports 0 and 0. */

@@ -1,0 +1,394 @@
+#include "worker.h"
+
+#include <linux/if_ether.h>
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+
+namespace clusterip {
+namespace {
+
+constexpr std::uint64_t kWakeTag = 0;  // interface ids start at 1
+constexpr std::uint16_t kVlanIdMask = 0x0fff;
+// A batch takes well below a millisecond; a worker that does not answer for this long is stuck.
+constexpr auto kJobTimeout = std::chrono::seconds(2);
+
+SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
+
+// The kernel has taken the tag off; VLAN 0 only carries a priority.
+bool is_of_vlan(const CapturedFrame& captured) noexcept {
+  return captured.has_vlan_tag && (captured.vlan_tci & kVlanIdMask) != 0;
+}
+
+bool has_inner_tag(const CapturedFrame& captured) noexcept {
+  const auto frame = captured.frame;
+  if (is_of_vlan(captured) || frame.size() < ETH_HLEN) return false;
+  const auto ether_type = static_cast<std::uint16_t>((frame[12] << 8) | frame[13]);
+  return ether_type == ETH_P_8021Q || ether_type == ETH_P_8021AD;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
+                                              const std::string& thread_name) {
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return last_error("epoll_create1");
+  Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!wake) return last_error("eventfd");
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWakeTag;
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) != 0) {
+    return last_error("epoll_ctl");
+  }
+  std::unique_ptr<Worker> worker(
+      new Worker(std::move(tun), subscribes, std::move(epoll), std::move(wake)));
+  // Signals are JavaScript's: the thread inherits a mask that blocks them all.
+  sigset_t all;
+  sigset_t previous;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &previous);
+  worker->thread_ = std::thread([self = worker.get()] { self->work(); });
+  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+  pthread_setname_np(worker->thread_.native_handle(), thread_name.c_str());
+  return worker;
+}
+
+Worker::Worker(Tun tun, bool subscribes, Fd epoll, Fd wake) noexcept
+    : tun_(std::move(tun)),
+      subscribes_(subscribes),
+      epoll_(std::move(epoll)),
+      wake_(std::move(wake)) {}
+
+Worker::~Worker() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_worker();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Worker::wake_worker() const noexcept {
+  const std::uint64_t one = 1;
+  // It fails only when the worker has not looked 2^64 times.
+  [[maybe_unused]] const ssize_t size = ::write(wake_.get(), &one, sizeof one);
+}
+
+std::optional<SysError> Worker::on_worker(std::function<void()> task) {
+  const auto job = std::make_shared<Job>();
+  job->run = std::move(task);
+  std::unique_lock lock(mutex_);
+  jobs_.push_back(job);
+  wake_worker();
+  if (job_done_.wait_for(lock, kJobTimeout, [&job] { return job->done; })) return std::nullopt;
+  // It refers to the caller's stack: it must not run any more. run_jobs() holds the lock while
+  // a job runs, so here it has not begun.
+  std::erase(jobs_, job);
+  return SysError{.call = "worker", .error = ETIMEDOUT};
+}
+
+void Worker::run_jobs() {
+  std::uint64_t count = 0;
+  // It fails when another round has read it already.
+  [[maybe_unused]] const ssize_t size = ::read(wake_.get(), &count, sizeof count);
+  const std::lock_guard lock(mutex_);
+  for (const auto& job : jobs_) {
+    job->run();
+    job->done = true;
+  }
+  jobs_.clear();
+  job_done_.notify_all();
+}
+
+void Worker::work() noexcept {
+  std::array<epoll_event, 16> events{};
+  for (;;) {
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events.size(), -1);
+    for (int i = 0; i < count; ++i) {
+      const std::uint64_t tag = events[static_cast<std::size_t>(i)].data.u64;
+      if (tag == kWakeTag) {
+        run_jobs();
+        const std::lock_guard lock(mutex_);
+        if (stopping_) return;
+      } else if (const auto nic = nics_.find(static_cast<Id>(tag)); nic != nics_.end()) {
+        (void)process_batch(nic->second);
+      }
+    }
+  }
+}
+
+std::size_t Worker::process_batch(Nic& nic) noexcept {
+  if (!nic.capture) return 0;  // closed by a job of this same round
+  const std::size_t count = batch_.receive(nic.capture->fd());
+  if (count == 0 && errno != EAGAIN && errno != EINTR) {
+    // ENETDOWN: the link went down, the socket goes on when it is up again. EINVAL: a kind of
+    // merged frame that this kernel cannot describe in a virtio_net_hdr; it is lost.
+    if (errno != ENETDOWN) ++nic.counters.capture_errors;
+  }
+  for (std::size_t i = 0; i < count; ++i) process_frame(nic, batch_.at(i));
+  return count;
+}
+
+void Worker::process_frame(Nic& nic, const CapturedFrame& captured) noexcept {
+  if (captured.is_outgoing) return;
+  NicCounters& counters = nic.counters;
+  const std::size_t size = captured.frame.size();
+  if (captured.truncated) {
+    counters.received.add(size);
+    counters.capture_truncated.add(size);
+    return;
+  }
+  Judgement judgement{.reason = Reason::kVlanTagged};
+  if (!is_of_vlan(captured)) judgement = judge(captured.frame, captured.type, nic.table);
+  VirtualIpState* owner = nullptr;
+  if (judgement.virtual_ip != nullptr) {
+    const auto found = virtual_ips_.find(judgement.virtual_ip->id);
+    if (found != virtual_ips_.end()) owner = &found->second;
+  }
+  const std::uint32_t weight = weight_of(nic, captured, judgement, owner);
+  counters.received.add(size, weight);
+  counters.received_variance.add(weight);
+  if (verdict_of(judgement.reason) == Verdict::kAccept &&
+      !tun_.deliver(captured.frame, judgement)) {
+    counters.delivery_failed.add(size);
+    counters.last_delivery_errno = errno;
+    return;
+  }
+  counters.by_reason[static_cast<std::size_t>(judgement.reason)].add(size, weight);
+  if (owner == nullptr) return;
+  VirtualIpCounters& by_bucket = owner->counters;
+  if (judgement.reason == Reason::kLocalBucket) {
+    by_bucket.local[judgement.bucket - 1u].add(size);
+  } else if (judgement.reason == Reason::kForeignBucket) {
+    by_bucket.foreign[judgement.bucket - 1u].add(size, weight);
+    by_bucket.foreign_variance.add(weight);
+  } else if (verdict_of(judgement.reason) == Verdict::kAccept) {
+    by_bucket.without_bucket.add(size);
+  }
+}
+
+std::uint32_t Worker::weight_of(const Nic& nic, const CapturedFrame& captured,
+                                const Judgement& judgement, const VirtualIpState* owner) noexcept {
+  const Verdict verdict = verdict_of(judgement.reason);
+  if (verdict != Verdict::kForeign && verdict != Verdict::kNotOurs) return 1;
+  // What needs a look inside always passes the filter: it stands for itself alone.
+  if (judgement.by_inner_flow || has_inner_tag(captured)) return 1;
+  if (verdict == Verdict::kNotOurs) return nic.not_ours_weight;
+  return owner == nullptr ? 1 : owner->foreign_weight;
+}
+
+void Worker::settle(Nic& nic) noexcept {
+  if (!nic.capture) return;
+  // The queue is first in, first out: after as many frames as can wait now, or once it ran
+  // empty, every frame that was there at the start has been judged.
+  std::size_t budget = nic.capture->pending_bound();
+  for (;;) {
+    const std::size_t count = process_batch(nic);
+    if (count < FrameBatch::kFrames || count >= budget) return;
+    budget -= count;
+  }
+}
+
+void Worker::attach_prefilter(Nic& nic, Id id) noexcept {
+  if (!nic.capture) return;
+  if (nic.capture->set_filter(nic.prefilter.program)) {
+    nic.counters.prefilter_errno = 0;
+    return;
+  }
+  nic.counters.prefilter_errno = errno;
+  apply_weights(nic, id);  // everything passes from now on
+}
+
+void Worker::apply_weights(Nic& nic, Id id) noexcept {
+  const bool in_force = nic.counters.prefilter_errno == 0;
+  nic.not_ours_weight = in_force ? nic.prefilter.not_ours_weight : 1;
+  for (auto& [_, state] : virtual_ips_) {
+    if (state.nic != id) continue;
+    const auto wanted =
+        std::ranges::find(nic.prefilter.foreign_weights, state.settings.address_host,
+                          &Prefilter::Weight::address_host);
+    const bool is_sampled = in_force && wanted != nic.prefilter.foreign_weights.end();
+    state.foreign_weight = is_sampled ? wanted->frames : 1;
+  }
+}
+
+void Worker::change(Nic& nic, Id id, const Prefilter& prefilter, bool drops_more,
+                    const std::function<void()>& swap) {
+  // A filter that drops more comes first: when what waits has been judged by the old settings,
+  // all that comes later has passed the new filter and may be weighed by it. One that drops less
+  // comes last, right before its settings: what it newly passes must not be taken for samples.
+  if (!drops_more) settle(nic);
+  nic.prefilter = prefilter;
+  attach_prefilter(nic, id);
+  if (drops_more) settle(nic);
+  swap();
+  apply_weights(nic, id);
+}
+
+void Worker::rebuild_table(Id nic) {
+  std::vector<VirtualIp> entries;
+  for (const auto& [id, state] : virtual_ips_) {
+    if (state.nic != nic) continue;
+    entries.push_back({.address_host = state.settings.address_host,
+                       .hash = state.settings.hash,
+                       .local_mask = state.settings.local_mask,
+                       .id = id});
+  }
+  nics_[nic].table.assign(entries);
+}
+
+std::optional<SysError> Worker::replace_tun(Tun tun) {
+  return on_worker([&] { tun_ = std::move(tun); });
+}
+
+std::optional<SysError> Worker::add_nic(Id nic) {
+  return on_worker([&] { nics_[nic]; });
+}
+
+std::optional<SysError> Worker::adopt(Nic& nic, Id id, Capture capture) {
+  for (const auto& [_, state] : virtual_ips_) {
+    if (subscribes_ && state.nic == id && !capture.join(state.settings.cluster_mac)) {
+      return last_error("PACKET_ADD_MEMBERSHIP");
+    }
+  }
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = id;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, capture.fd(), &event) != 0) {
+    return last_error("epoll_ctl");
+  }
+  nic.capture = std::move(capture);
+  attach_prefilter(nic, id);
+  apply_weights(nic, id);
+  return std::nullopt;
+}
+
+std::optional<SysError> Worker::open_nic(Id nic, Capture capture) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      result = unknown_id();
+      return;
+    }
+    result = adopt(found->second, nic, std::move(capture));
+  });
+  return stuck ? stuck : result;
+}
+
+std::optional<SysError> Worker::close_nic(Id nic) {
+  return on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end() || !found->second.capture) return;
+    found->second.counters.kernel_dropped += found->second.capture->take_drops();
+    found->second.capture.reset();  // closing the socket takes it out of the epoll set
+  });
+}
+
+std::optional<SysError> Worker::remove_nic(Id nic) {
+  return on_worker([&] {
+    std::erase_if(virtual_ips_, [&](const auto& entry) { return entry.second.nic == nic; });
+    nics_.erase(nic);
+  });
+}
+
+std::optional<SysError> Worker::add_virtual_ip(Id virtual_ip, Id nic,
+                                               const VirtualIpSettings& settings,
+                                               const Prefilter& prefilter) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      result = unknown_id();
+      return;
+    }
+    const auto& capture = found->second.capture;
+    if (subscribes_ && capture && !capture->join(settings.cluster_mac)) {
+      result = last_error("PACKET_ADD_MEMBERSHIP");
+      return;
+    }
+    change(found->second, nic, prefilter, false, [&] {
+      virtual_ips_[virtual_ip] = {.nic = nic, .settings = settings, .counters = {}};
+      rebuild_table(nic);
+    });
+  });
+  return stuck ? stuck : result;
+}
+
+std::optional<SysError> Worker::remove_virtual_ip(Id virtual_ip, const Prefilter& prefilter) {
+  return on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found == virtual_ips_.end()) return;
+    const Id id = found->second.nic;
+    Nic& nic = nics_[id];
+    // It fails when the device is gone, and then there is nothing to leave.
+    if (subscribes_ && nic.capture) (void)nic.capture->leave(found->second.settings.cluster_mac);
+    change(nic, id, prefilter, true, [&] {
+      virtual_ips_.erase(found);
+      rebuild_table(id);
+    });
+  });
+}
+
+std::optional<SysError> Worker::set_local(Id virtual_ip, std::uint16_t local_mask,
+                                          const Prefilter& prefilter) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found == virtual_ips_.end()) {
+      result = unknown_id();
+      return;
+    }
+    VirtualIpState& state = found->second;
+    const bool gains = (local_mask & ~state.settings.local_mask) != 0;
+    change(nics_[state.nic], state.nic, prefilter, !gains, [&] {
+      state.settings.local_mask = local_mask;
+      rebuild_table(state.nic);
+    });
+  });
+  return stuck ? stuck : result;
+}
+
+std::optional<SysError> Worker::set_prefilter(Id nic, const Prefilter& prefilter, bool drops_more) {
+  std::optional<SysError> result;
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) {
+      result = unknown_id();
+      return;
+    }
+    change(found->second, nic, prefilter, drops_more, [] {});
+  });
+  return stuck ? stuck : result;
+}
+
+Result<NicCounters> Worker::nic_counters(Id nic) {
+  Result<NicCounters> result = unknown_id();
+  const auto stuck = on_worker([&] {
+    const auto found = nics_.find(nic);
+    if (found == nics_.end()) return;
+    if (found->second.capture) {
+      found->second.counters.kernel_dropped += found->second.capture->take_drops();
+    }
+    result = found->second.counters;
+  });
+  if (stuck) return *stuck;
+  return result;
+}
+
+Result<VirtualIpCounters> Worker::virtual_ip_counters(Id virtual_ip) {
+  Result<VirtualIpCounters> result = unknown_id();
+  const auto stuck = on_worker([&] {
+    const auto found = virtual_ips_.find(virtual_ip);
+    if (found != virtual_ips_.end()) result = found->second.counters;
+  });
+  if (stuck) return *stuck;
+  return result;
+}
+
+}  // namespace clusterip

@@ -34,6 +34,8 @@ export default defineConfig({
         test: {
           name: "net-userspace",
           include: ["test/net/{client,daemon,host,traffic}-*.test.ts", "test/net/reference-node.test.ts"],
+          // Its examples are of engine bpf.
+          exclude: ["test/net/daemon-api-doc.test.ts"],
           env: { CLUSTERIPD_AUTO_ENGINE: "userspace" },
           ...network,
         },

@@ -1,4 +1,4 @@
-/** The systemd units are accepted as they will be installed, and the service's exposure stays where it is. */
+/** The systemd units as texts: accepted as they will be installed, and the service's exposure stays where it is. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,17 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * Every lab has namespaces of its own, but they share two things that tests measure: the CPUs and the kernel's
+ * neighbour table. One file at a time, in a process that can be killed with its children.
+ */
+const network = {
+  pool: "forks",
+  maxWorkers: 1,
+  fileParallelism: false,
+  testTimeout: 120_000,
+  hookTimeout: 60_000,
+} as const;
+
 export default defineConfig({
   test: {
     coverage: { include: ["src/**/*.ts"] },
@@ -14,13 +26,18 @@ export default defineConfig({
         test: {
           name: "net",
           include: ["test/lab/**/*.test.ts", "test/net/**/*.test.ts"],
-          // Every lab has namespaces of its own, but they share two things that tests measure: the CPUs and
-          // the kernel's neighbour table. One file at a time, in a process that can be killed with its children.
-          pool: "forks",
-          maxWorkers: 1,
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 60_000,
+          ...network,
+        },
+      },
+      {
+        // Once more what depends on the engine, as where engine bpf does not load.
+        test: {
+          name: "net-userspace",
+          include: ["test/net/{client,daemon,host,traffic}-*.test.ts", "test/net/reference-node.test.ts"],
+          // Its examples are of engine bpf.
+          exclude: ["test/net/daemon-api-doc.test.ts"],
+          env: { CLUSTERIPD_AUTO_ENGINE: "userspace" },
+          ...network,
         },
       },
       {

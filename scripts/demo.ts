@@ -1,6 +1,6 @@
 /**
- * The main job on one machine: three hosts answer as one, a bucket moves while clients go on, a daemon is killed
- * and its bucket taken over. Started by scripts/demo, which sees to everything that is needed first.
+ * The main job on one machine: three hosts answer as one, a bucket moves while clients go on, a node dies and its
+ * bucket is taken over. Started by scripts/demo, which sees to everything that is needed first.
  *
  * All numbers are counted, none is computed from another: what clients got comes from the clients, what servers
  * saw comes from the servers' own logs.
@@ -148,10 +148,12 @@ class Demo {
   }
 
   async #takeOver(): Promise<void> {
-    step("the daemon of node 1 is killed with -9, and node 2 takes over bucket 1");
+    step("node 1 dies, as without power, and node 2 takes over bucket 1");
     await this.#underLoad("takeover", async () => {
       const victim = this.#daemons[0];
-      show(`node1# kill -9 ${victim?.pid}`);
+      // The link too: with engine bpf a host whose daemon alone is gone goes on answering.
+      show(`node1# ip link set eth0 down; kill -9 ${victim?.pid}`);
+      await this.#lab.node(1).linkDown();
       await victim?.kill("SIGKILL");
       await this.#clusterip(this.#lab.node(2), "nodes", this.#lab.vip, "+1");
     });
@@ -209,7 +211,7 @@ class Demo {
         ? (await clusterip(this.#lab, node, ["nodes", this.#lab.vip])).stdout.trim()
         : "-";
       const answered = String(this.#tally.perNode[node.name] ?? 0);
-      rows.push([node.name, node.address, running ? "running" : "killed", buckets, answered]);
+      rows.push([node.name, node.address, running ? "running" : "dead", buckets, answered]);
     }
     show(table(rows));
     const { requests, answeredOnce, lost, duplicates } = this.summary() as Record<string, number>;

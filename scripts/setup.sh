@@ -24,12 +24,16 @@ setpriv                : util-linux    : ends the lab's processes with the lab
 curl                   : curl          : the demo's client
 ping                   : iputils-ping  : ICMP through the virtual IP
 "
+# Of these the engine bpf is built, which is taken where it loads; without them userspace serves.
+setup_wants_bpf="
+/usr/include/bpf/bpf.h : libbpf-dev    : builds the engine bpf
+clang                  : clang         : builds the engine bpf
+"
 setup_needs_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
-/usr/include/bpf/bpf.h : libbpf-dev    : builds the engine bpf
-clang++                : clang         : builds the engine bpf, the fuzzers and the sanitized tests
+clang++                : clang         : builds the fuzzers and the sanitized tests
 llvm-cov               : llvm          : coverage of the verdict
 clang-format           : clang-format   : format check of the dataplane
 clang-tidy             : clang-tidy     : static analysis of the dataplane
@@ -132,10 +136,15 @@ setup_sanitizer_runtimes() {
 
 setup_packages() {
   local needs=$setup_needs_run packages
-  [ "$setup_level" = test ] && needs+=$setup_needs_test
+  [ "$setup_level" = test ] && needs+=$setup_needs_test$setup_wants_bpf
   packages=$(setup_missing_packages <<<"$needs")
   # shellcheck disable=SC2086  # one word a package
   setup_install_packages $packages || return
+  if [ "$setup_level" = run ]; then
+    packages=$(setup_missing_packages <<<"$setup_wants_bpf")
+    # shellcheck disable=SC2086
+    setup_install_packages $packages || setup_say "going on without: the engine userspace will serve"
+  fi
   if [ "$setup_level" = test ]; then setup_sanitizer_runtimes; fi
 }
 
@@ -211,8 +220,10 @@ setup_libraries() {
 }
 
 setup_build() {
-  # node-gyp configures once, at installation; after a clean-up of native/build that has to come first again.
-  if [ ! -e native/build/Makefile ]; then
+  # node-gyp configures once, at installation; after a clean-up of native/build that has to come first again, and so it
+  # has when what the engine bpf is built with has come since.
+  if [ ! -e native/build/Makefile ] ||
+    { [ ! -e native/build/clusteripd_bpf.target.mk ] && [ "$(node native/bpf/toolchain.cjs probe 2>/dev/null)" = 1 ]; }; then
     setup_quietly npm run install || return
   fi
   setup_quietly npm run build

@@ -67,6 +67,10 @@ function daemonPage(): ManPage {
         blocks: [
           term("SIGHUP", "Reads the configuration file again and changes only what differs."),
           term("SIGTERM, SIGINT", "Removes everything from the host and ends; the buckets stay saved."),
+          term(
+            "SIGKILL",
+            "Removes nothing. Until the next start or clusterip cleanup the host goes on answering for its buckets with the engine bpf, and is silent with the engine userspace.",
+          ),
         ],
       },
       environment,

@@ -122,7 +122,7 @@ function engineSet(addon: NativeAddon, config: Config): EngineSet {
       return native === undefined ? whyNot : new BpfEngine(native, options);
     },
     removePrograms: removeLeftPrograms,
-    preferred: process.env[variables.auto] === "bpf" ? "bpf" : "userspace",
+    preferred: process.env[variables.auto] === "userspace" ? "userspace" : "bpf",
   });
 }
 
@@ -170,10 +170,10 @@ class SignalQueue {
   }
 }
 
-/** A defect ends the daemon as kill -9 would: the guard stays and the node is silent. */
+/** A defect ends the daemon as kill -9 would: nothing is taken down, the next start takes it over. */
 function endOnDefect(log: Log): void {
   const end = (error: unknown): void => {
-    log.fatal({ err: error }, "a defect in clusteripd; the guard stays, the node is silent");
+    log.fatal({ err: error }, "a defect in clusteripd, which ends as by kill -9");
     process.exit(exitStatus.refused);
   };
   process.on("uncaughtException", end);

@@ -40,7 +40,7 @@ function whyNot(error: unknown): string {
   if (isClusterIpError(error)) return error.message;
   const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
   const said = messageOf(error);
-  if (code === "EPERM") return `it needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN (${said})`;
+  if (code === "EPERM") return `it needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (${said})`;
   if (code === "EACCES" || code === "EINVAL" || code === "ENOSYS") {
     return `this kernel does not take its programs; it needs Linux 5.10 or later (${said})`;
   }

@@ -15,7 +15,7 @@ export interface EngineParts {
   readonly findBpf: () => BpfEngine | string;
   /** Takes programs off an interface that a dead daemon left there; needs no engine that works. */
   readonly removePrograms: (ifindex: number) => void;
-  /** What `auto` takes when it is available. */
+  /** What `auto` takes when it is available; tests ask for `userspace`. */
   readonly preferred: EngineName;
 }
 

@@ -72,7 +72,7 @@ export const virtualIpOptions = [
     argument: "ENGINE",
     required: false,
     defaultText: "auto",
-    description: `the packet engine: ${engineChoices.join(", ")}`,
+    description: `the packet engine: ${engineChoices.join(", ")}; auto is bpf where it loads, userspace elsewhere`,
   },
 ] as const satisfies readonly OptionEntry[];
 

@@ -26,6 +26,8 @@ export interface DaemonOptions {
   /** Default: the node's own socket in the lab's directory. */
   socket?: string;
   env?: Record<string, string>;
+  /** A command that becomes the daemon, such as setpriv with its options. */
+  under?: readonly string[];
   /** How long the daemon may take until it answers. */
   startTimeoutMs?: number;
 }
@@ -95,10 +97,13 @@ export async function startDaemon(lab: Lab, node: Host, options: DaemonOptions):
   const socket = options.socket ?? socketOf(lab, node);
   const log = path.join(lab.directoryOf(node), `clusteripd-${daemonsStarted}.log`);
   const logDescriptor = openSync(log, "a");
-  const child = node.spawn([daemonProgram, "--config", config, "--socket", socket], {
-    stdio: ["ignore", logDescriptor, logDescriptor],
-    ...(options.env === undefined ? {} : { env: options.env }),
-  });
+  const child = node.spawn(
+    [...(options.under ?? []), daemonProgram, "--config", config, "--socket", socket],
+    {
+      stdio: ["ignore", logDescriptor, logDescriptor],
+      ...(options.env === undefined ? {} : { env: options.env }),
+    },
+  );
   closeSync(logDescriptor);
   const daemon = new Daemon(node, child, { socket, config, log });
   await waitUntilAnswering(daemon, options.startTimeoutMs ?? 15_000);

@@ -4,10 +4,10 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DEFAULT_SOCKET } from "../../src/settings/options.ts";
 import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
 import { Lab } from "../lab/lab.ts";
 import { projectRoot } from "../lab/paths.ts";
-import { statusOf } from "./host-tools.ts";
+import { describeBpf } from "./describe-bpf.ts";
+import { add, del, statusOf } from "./host-tools.ts";
 
 const documentation = readFileSync(path.join(projectRoot, "docs/api.md"), "utf8");
 const EXAMPLE = /```sh\n([^`]*)```\s+(\d{3})\s+```json\n([^`]*)```/g;
@@ -15,15 +15,14 @@ const EXAMPLE = /```sh\n([^`]*)```\s+(\d{3})\s+```json\n([^`]*)```/g;
 /** Fields whose numbers are of the moment. */
 const OF_THE_MOMENT = new Set(["pid", "uptimeSeconds", "ifindex", "frames", "bytes", "version"]);
 
-describeNet("daemon: docs/api.md", { tools: ["curl"] }, () => {
+describeBpf("daemon: docs/api.md, with engine bpf", { tools: ["curl"] }, () => {
   let lab: Lab;
   let daemon: Daemon;
 
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1, network: "192.0.2" });
     const vips = [{ "total-nodes": 3, "local-node": [1] }];
-    // The examples show the engine `userspace`.
-    daemon = await startDaemon(lab, lab.node(1), { vips, env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } });
+    daemon = await startDaemon(lab, lab.node(1), { vips });
   });
   afterAll(() => lab.close());
 
@@ -45,7 +44,9 @@ describeNet("daemon: docs/api.md", { tools: ["curl"] }, () => {
     }
   });
 
-  it("names every field", async () => {
+  it("names every field, of both engines", async () => {
+    const other = { vip: "192.0.2.150", nic: "eth0", "total-nodes": 2, "local-node": 1, engine: "userspace" };
+    await add(daemon, other);
     const fields = new Set<string>();
     JSON.stringify(await statusOf(daemon), (key, value: unknown) => {
       fields.add(key);
@@ -56,6 +57,8 @@ describeNet("daemon: docs/api.md", { tools: ["curl"] }, () => {
     expect(missing).toEqual([]);
     expect(fields.size).toBeGreaterThan(30);
     expect(names("noSuchField")).toBe(false);
+    for (const field of ["programs", "prefilter"]) expect([...fields]).toContain(field);
+    await del(daemon, other.vip);
   });
 
   it("names every route", async () => {

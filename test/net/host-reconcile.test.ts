@@ -113,9 +113,9 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
   for (const [name, [kind, damage]] of Object.entries(damages)) {
     // An engine that judges in place has no guard, and no address on the device that is its lock.
     const isOfTun = /guard0|\$VIP\/32 dev clusterip0/.test(damage);
-    it.skipIf(autoEngine === "bpf" && isOfTun)(`puts back: ${name}`, () =>
-      isPutBack(kind, () => node.exec(["sh", "-ec", damage], { env: { VIP: lab.vip } })),
-    );
+    if (autoEngine === "bpf" && isOfTun) continue;
+    it(`puts back: ${name}`, () =>
+      isPutBack(kind, () => node.exec(["sh", "-ec", damage], { env: { VIP: lab.vip } })));
   }
 
   it("puts back: clusterip0 deleted", async () => {

@@ -6,12 +6,16 @@ import { expect } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
 import type { DaemonStatus, VirtualIpStatus } from "../../src/daemon/status.ts";
+import { findBpfSupport } from "../../src/engine/bpf-support.ts";
 import { clusterip } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 
-/** What `auto` comes to in the daemons of this run. */
-export const autoEngine = process.env["CLUSTERIPD_AUTO_ENGINE"] === "bpf" ? "bpf" : "userspace";
+/** What `auto` comes to in the daemons of this run: the vitest project `net-userspace` asks for that engine. */
+export const autoEngine =
+  process.env["CLUSTERIPD_AUTO_ENGINE"] !== "userspace" && findBpfSupport().native !== undefined
+    ? "bpf"
+    : "userspace";
 
 /** The cluster MAC that IPaddr2 derives for 10.77.0.100 in 10.77.0.0/24. */
 export const CLUSTER_MAC = "4d:e2:58:37:f1:f1";

@@ -1,5 +1,6 @@
 /** The resource agent alone, in the manner of ocft: what Pacemaker may ask, in any order, on a host that is not well. */
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
@@ -9,13 +10,14 @@ import { describeNet } from "../lab/describe-net.ts";
 import { Lab } from "../lab/lab.ts";
 import { clientProgram, projectRoot } from "../lab/paths.ts";
 import { type ExecResult, run, runChecked } from "../lab/processes.ts";
+import { pings } from "../net/host-tools.ts";
 
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
 const ocf = { success: 0, generic: 1, args: 2, unimplemented: 3, configured: 6, notRunning: 7 } as const;
 
 type Environment = Record<string, string>;
 
-describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "tcpdump"] }, () => {
+describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "tcpdump"] }, () => {
   let lab: Lab;
   let daemon: Daemon;
 
@@ -180,6 +182,40 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "tcpdump"]
     expect(await statusOf("monitor")).toBe(ocf.notRunning);
     expect(await statusOf("monitor", instance(2))).toBe(ocf.success);
     expect(readdirSync(lab.directoryOf(lab.node(1))).filter((name) => name.includes("released"))).toEqual([]);
+  });
+
+  const all = [0, 1, 2].map(instance);
+  const startWithBpf = async (): Promise<void> => {
+    for (const extra of all) {
+      expect(await agent("start", { ...extra, OCF_RESKEY_engine: "bpf" })).toMatchObject({ status: 0 });
+    }
+  };
+
+  it("engine bpf: the node of a killed daemon answers until the stop, and not after it", async () => {
+    await startWithBpf();
+    await daemon.kill("SIGKILL");
+    expect(await statusOf("monitor")).toBe(ocf.generic);
+    expect(await pings(lab.client(), lab.vip)).toBe(true);
+    expect(await statusOf("stop")).toBe(ocf.success);
+    expect(await pings(lab.client(), lab.vip)).toBe(false);
+    for (const extra of all) expect(await statusOf("stop", extra)).toBe(ocf.success);
+  });
+
+  it("engine bpf: a daemon killed over the stop itself, with the release saved and not in force", async () => {
+    await startWithBpf();
+    await daemon.kill("SIGKILL");
+    const state = daemon.socket.replace(/sock$/, "state");
+    writeFileSync(state, readFileSync(state, "utf8").replace('"local-node":[1,2,3]', '"local-node":[2,3]'));
+    rmSync(daemon.socket);
+    const dying = createServer((connection) => {
+      connection.once("data", () => {
+        connection.destroy();
+        dying.close();
+      });
+    }).listen(daemon.socket);
+    expect(await statusOf("stop")).toBe(ocf.success);
+    expect(await pings(lab.client(), lab.vip)).toBe(false);
+    for (const extra of all) expect(await statusOf("stop", extra)).toBe(ocf.success);
   });
 
   it("start without a daemon says what to do", async () => {

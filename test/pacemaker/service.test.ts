@@ -1,4 +1,4 @@
-/** The systemd units are accepted as they will be installed, and the service's exposure stays where it is. */
+/** The systemd units as texts: accepted as they will be installed, and the service's exposure stays where it is. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { projectRoot } from "../lab/paths.ts";
 
 const UNITS = path.join(projectRoot, "packaging/systemd");
 /** By `systemd-analyze security`, whose scale ends at 10; docs/pacemaker.md says what is left open and why. */
-const MAX_EXPOSURE = 2.5;
+const MAX_EXPOSURE = 2.7;
 
 const hasTool = spawnSync("systemd-analyze", ["--version"]).status === 0;
 

@@ -17,7 +17,7 @@ export function methodsOf(extent: Extent): Record<string, string> {
       "microseconds for a request are those of the whole machine: client, server, network and balancer share its " +
       "CPUs. What engine userspace spends holds the host's own receive path, which runs when it delivers.",
     connections:
-      `wrk for ${seconds} s, one thread, ${connections} connections, 'Connection: close': a new connection for ` +
+      `wrk for ${seconds} s, one thread for each CPU, ${connections} connections, 'Connection: close': a new connection for ` +
       "each request. Two nodes share the address (one bucket each) or stand behind HAProxy; the plain address has " +
       "one node. All are on a bridge, and pay for its copies of frames to a group MAC. nft and xt_cluster hash the " +
       "source address alone: all connections of this one client go to one node.",

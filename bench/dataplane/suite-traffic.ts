@@ -1,4 +1,5 @@
 /** The measurements with one virtual IP: foreign frames, requests, connections, bulk data, latency. */
+import { availableParallelism } from "node:os";
 import { messageOf } from "../../src/core/errors.ts";
 import { ingressDrop, plain, tapLimit } from "./contenders/netfilter.ts";
 import { bulkRunner, type Direction } from "./measure/bulk.ts";
@@ -82,7 +83,9 @@ export async function measureNewConnections(suite: Suite): Promise<void> {
   const { seconds, connections, rounds } = suite.extent;
   await withSites(pick(suite, overTheWire), { nodes: 2 }, async (sites) => {
     for (const site of sites) await startWebServers(site);
-    const options = { seconds, connections, isNewEach: true };
+    // One thread of the client is the bottleneck of all but HAProxy, and leaves CPUs idle.
+    const threads = Math.min(availableParallelism(), connections);
+    const options = { seconds, connections, threads, isNewEach: true };
     const runners = sites.map((site) => ({ site, runner: requestRunner(site, options) }));
     await compare(suite, "connections", runners, rounds);
   });

@@ -21,7 +21,7 @@
  * what a killed run left behind is found and removed by the next one.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, statfsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -42,6 +42,8 @@ export interface LabOptions {
 
 const NAMESPACE_PREFIX = "clab";
 const DIRECTORY_PREFIX = "clusteripd-lab";
+/** linux/magic.h */
+const TMPFS_MAGIC = 0x01021994;
 const PREFIX_LENGTH = 24;
 const DEFAULT_LINK_MTU = 1300;
 const FAR_NETWORK = "10.78.0.0/24";
@@ -74,7 +76,7 @@ export class Lab {
     this.#namespacePrefix = `${NAMESPACE_PREFIX}-${process.pid}-${labsMade}`;
     this.#network = network;
     this.vip = `${network}.100`;
-    this.directory = mkdtempSync(path.join(tmpdir(), `${DIRECTORY_PREFIX}-${process.pid}-`));
+    this.directory = mkdtempSync(path.join(inMemory(), `${DIRECTORY_PREFIX}-${process.pid}-`));
     this.switch = this.#newHost("switch");
   }
 
@@ -226,6 +228,12 @@ export class Lab {
   }
 }
 
+/** Hosts have their control sockets and saved state in /run, which is in memory; on a disk a rename takes longer. */
+function inMemory(): string {
+  const shared = "/dev/shm";
+  return existsSync(shared) && statfsSync(shared).type === TMPFS_MAGIC ? shared : tmpdir();
+}
+
 function pick(hosts: Host[], number: number, what: string): Host {
   const host = hosts[number - 1];
   if (host === undefined) throw new Error(`this lab has no ${what} ${number}`);
@@ -278,8 +286,8 @@ function removeLeftovers(): void {
       return owner !== undefined && !existsSync(`/proc/${owner}`);
     });
   for (const namespace of leftIn("/run/netns", NAMESPACE_PREFIX)) removeNamespace(namespace);
-  for (const directory of leftIn(tmpdir(), DIRECTORY_PREFIX)) {
-    rmSync(path.join(tmpdir(), directory), { recursive: true, force: true });
+  for (const directory of leftIn(inMemory(), DIRECTORY_PREFIX)) {
+    rmSync(path.join(inMemory(), directory), { recursive: true, force: true });
   }
 }
 

@@ -8,6 +8,8 @@ import type { Site } from "../site.ts";
 export interface RequestOptions {
   readonly seconds: number;
   readonly connections: number;
+  /** of wrk; default 1 */
+  readonly threads?: number;
   /** a connection for every request */
   readonly isNewEach?: boolean;
   /** default: the site's first */
@@ -23,9 +25,17 @@ export function requestRunner(
 }
 
 export async function measureRequests(site: Site, options: RequestOptions): Promise<Sample> {
-  const { seconds, connections, isNewEach = false, vip = site.vip } = options;
+  const { seconds, connections, threads = 1, isNewEach = false, vip = site.vip } = options;
   const argv = [
-    ...["wrk", "--threads", "1", "--connections", String(connections), "--duration", `${seconds}s`],
+    ...[
+      "wrk",
+      "--threads",
+      String(threads),
+      "--connections",
+      String(connections),
+      "--duration",
+      `${seconds}s`,
+    ],
     ...["--timeout", "10s", "--latency"],
     ...(isNewEach ? ["--header", "Connection: close"] : []),
     `http://${vip}:${HTTP_PORT}/`,

@@ -93,9 +93,14 @@ int clusterip_tc(struct __sk_buff* skb) {
   return NEXT;
 }
 
-static __always_inline bool is_to_mac(const __u8* frame, const __u8* mac) {
-  return frame[0] == mac[0] && frame[1] == mac[1] && frame[2] == mac[2] && frame[3] == mac[3] &&
-         frame[4] == mac[4] && frame[5] == mac[5];
+// The word with the MAC address holds two octets behind it, as does the frame.
+static __always_inline bool is_to_mac(const __u8* frame, const __u64* word) {
+  const __u64 start = read_once((const __u64*)frame);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return (start ^ *word) << 16 == 0;
+#else
+  return (start ^ *word) >> 16 == 0;
+#endif
 }
 
 SEC("xdp")
@@ -109,7 +114,7 @@ int clusterip_xdp(struct xdp_md* context) {
   struct judgement judgement = {};
   judgement.reason = judge(&frame, 0, &judgement);
   if (judgement.reason != REASON_FOREIGN_BUCKET) return XDP_PASS;
-  if (!is_to_mac(frame.data, judgement.virtual_ip.cluster_mac)) return XDP_PASS;
+  if (!is_to_mac(frame.data, &judgement.words[1])) return XDP_PASS;
   count(&judgement, 1, frame.length);
   return XDP_DROP;
 }

@@ -56,7 +56,9 @@ function foreignFrame(frames: number): string {
     "with the making of the frame) and the CPU time of the daemon's threads for it (daemonNs). Nothing is " +
     "subtracted: receive-path and xdp-limit show what the method costs by itself. XDP programs are reached by a " +
     "tail call from the program that varies the frame, as is the bare XDP_DROP; in the rows called one-flow they " +
-    "run alone on a frame that stays the same. Engine userspace is measured with its prefilter at work, which it is " +
+    "run alone on a frame that stays the same. Engine bpf was asked for native XDP: left to itself it has XDP on " +
+    "the drivers of NICs but not on veth, where XDP costs more in merged frames than it saves, and the NICs here " +
+    "are veths. bpf-tc is its tc program alone, as on an interface without XDP. Engine userspace is measured with its prefilter at work, which it is " +
     "a second after foreign frames have become many; lostShare is the share of frames that did not fit into its " +
     "receive buffer. Before the runs, frames of the node's own bucket have to be answered; during them, nothing " +
     "may be."

@@ -8,7 +8,7 @@ import { startWebServers } from "./servers.ts";
 import { withSites } from "./site.ts";
 import { percentile } from "./statistics.ts";
 import { compare, pick, type Suite } from "./suite.ts";
-import { compareForeign, droppers, foreignVariants } from "./suite-traffic.ts";
+import { compareForeign, foreignVariants, pickDroppers } from "./suite-traffic.ts";
 
 const engines = ["userspace", "bpf"] as const;
 /** The reference is too slow for tables of growth, and not meant for them. */
@@ -67,7 +67,7 @@ export async function measureNodeGrowth(suite: Suite): Promise<void> {
     // A single node has no foreign frames.
     if (nodes === 1) continue;
     const options = { nodes: 1, totalNodes: nodes };
-    await withSites(pick(suite, droppers), options, async (sites) => {
+    await withSites(pickDroppers(suite), options, async (sites) => {
       const variants = await foreignVariants(suite, sites);
       await compareForeign(suite, "nodes-foreign-frame", variants, growthRounds, { nodes });
     });
@@ -84,7 +84,7 @@ export async function measureVipGrowth(suite: Suite): Promise<void> {
       const runners = sites.map((site) => ({ site, runner: requestRunner(site, { seconds, connections }) }));
       await compare(suite, "vips-requests", runners, growthRounds, { vips });
     });
-    await withSites(pick(suite, droppers), { nodes: 1, totalNodes: 4, vips }, async (sites) => {
+    await withSites(pickDroppers(suite), { nodes: 1, totalNodes: 4, vips }, async (sites) => {
       const variants = await foreignVariants(suite, sites);
       await compareForeign(suite, "vips-foreign-frame", variants, growthRounds, { vips });
     });

@@ -1,6 +1,8 @@
 /** The measurements with one virtual IP: foreign frames, requests, connections, bulk data, latency. */
 import { availableParallelism } from "node:os";
 import { messageOf } from "../../src/core/errors.ts";
+import type { Contender } from "./contender.ts";
+import { bpf, bpfWithXdp } from "./contenders/clusteripd.ts";
 import { ingressDrop, plain, tapLimit } from "./contenders/netfilter.ts";
 import { bulkRunner, type Direction } from "./measure/bulk.ts";
 import {
@@ -19,14 +21,19 @@ import { compare, pick, type Suite } from "./suite.ts";
 /** All that answer under the virtual IP, for the measurements over the wire. */
 const overTheWire = ["plain", "nft", "xt-cluster", "haproxy", "reference", "userspace", "bpf"] as const;
 /** Those that drop foreign frames on the node itself, and keep up with a flood: the reference does not. */
-export const droppers = ["nft", "xt-cluster", "userspace", "bpf"] as const;
+const droppers = ["nft", "xt-cluster", "userspace", "bpf"] as const;
 
 /** One node of four: three quarters of all frames are foreign to it. */
 const FOREIGN_TOTAL_NODES = 4;
 
+/** The droppers that can be measured; engine bpf with all that it has against foreign frames. */
+export function pickDroppers(suite: Suite): Contender[] {
+  return pick(suite, droppers).map((contender) => (contender === bpf ? bpfWithXdp : contender));
+}
+
 export async function measureForeign(suite: Suite): Promise<void> {
   const { extent } = suite;
-  const contenders = [plain, ingressDrop, tapLimit, ...pick(suite, droppers)];
+  const contenders = [plain, ingressDrop, tapLimit, ...pickDroppers(suite)];
   const options = { nodes: 1, totalNodes: FOREIGN_TOTAL_NODES };
   await withSites(contenders, options, async (sites) => {
     const variants = await foreignVariants(suite, sites);

@@ -26,21 +26,25 @@ static __always_inline void add(struct clusterip_tally* tally, __u32 frames, __u
 
 static __always_inline void count(const struct judgement* judgement, __u32 frames, __u64 bytes) {
   const __u32 reason = judgement->reason;
+  if (judgement->is_ours && reason <= REASON_FOREIGN_BUCKET) {
+    const __u32 slot = judgement->virtual_ip.slot;
+    struct clusterip_vip_counters* by_bucket = bpf_map_lookup_elem(&vip_counters, &slot);
+    if (!by_bucket) return;
+    const __u32 index = (judgement->bucket - 1u) & (CLUSTERIP_MAX_NODES - 1);
+    // Those two are what nearly all frames are: they take one counter.
+    if (reason == REASON_LOCAL_BUCKET) {
+      add(&by_bucket->local[index], frames, bytes);
+      return;
+    }
+    if (reason == REASON_FOREIGN_BUCKET) {
+      add(&by_bucket->foreign[index], frames, bytes);
+      return;
+    }
+    add(&by_bucket->without_bucket, frames, bytes);
+  }
   const __u32 nic = 0;
   struct clusterip_nic_counters* by_reason = bpf_map_lookup_elem(&nic_counters, &nic);
   if (by_reason && reason < REASON_COUNT) add(&by_reason->by_reason[reason], frames, bytes);
-  if (!judgement->virtual_ip || reason > REASON_FOREIGN_BUCKET) return;
-  const __u32 slot = judgement->virtual_ip->slot;
-  struct clusterip_vip_counters* by_bucket = bpf_map_lookup_elem(&vip_counters, &slot);
-  if (!by_bucket) return;
-  const __u32 index = (judgement->bucket - 1u) & (CLUSTERIP_MAX_NODES - 1);
-  if (reason == REASON_LOCAL_BUCKET) {
-    add(&by_bucket->local[index], frames, bytes);
-  } else if (reason == REASON_FOREIGN_BUCKET) {
-    add(&by_bucket->foreign[index], frames, bytes);
-  } else {
-    add(&by_bucket->without_bucket, frames, bytes);
-  }
 }
 
 // Several frames of one connection may arrive here as one. They count as what they were on the
@@ -82,16 +86,21 @@ int clusterip_tc(struct __sk_buff* skb) {
     }
   }
   count_skb(skb, &judgement);
-  if (!judgement.virtual_ip) return NEXT;
+  if (!judgement.is_ours) return NEXT;
   if (judgement.reason >= REASON_FOREIGN_BUCKET) return SHOT;
   // TCP refuses a frame that arrived as link-layer multicast.
   if (packet_type != PACKET_TYPE_HOST) bpf_skb_change_type(skb, PACKET_TYPE_HOST);
   return NEXT;
 }
 
-static __always_inline bool is_to_mac(const __u8* frame, const __u8* mac) {
-  return frame[0] == mac[0] && frame[1] == mac[1] && frame[2] == mac[2] && frame[3] == mac[3] &&
-         frame[4] == mac[4] && frame[5] == mac[5];
+// The word with the MAC address holds two octets behind it, as does the frame.
+static __always_inline bool is_to_mac(const __u8* frame, const __u64* word) {
+  const __u64 start = read_once((const __u64*)frame);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  return (start ^ *word) << 16 == 0;
+#else
+  return (start ^ *word) >> 16 == 0;
+#endif
 }
 
 SEC("xdp")
@@ -104,8 +113,8 @@ int clusterip_xdp(struct xdp_md* context) {
   if (frame.data + ETHERNET_HEADER > frame.end || (frame.data[0] & 1) == 0) return XDP_PASS;
   struct judgement judgement = {};
   judgement.reason = judge(&frame, 0, &judgement);
-  if (judgement.reason != REASON_FOREIGN_BUCKET || !judgement.virtual_ip) return XDP_PASS;
-  if (!is_to_mac(frame.data, judgement.virtual_ip->cluster_mac)) return XDP_PASS;
+  if (judgement.reason != REASON_FOREIGN_BUCKET) return XDP_PASS;
+  if (!is_to_mac(frame.data, &judgement.words[1])) return XDP_PASS;
   count(&judgement, 1, frame.length);
   return XDP_DROP;
 }

@@ -43,9 +43,12 @@ struct ipv4_header {
 
 struct judgement {
   enum clusterip_reason reason;
-  __u8 bucket;  // 1 to total_nodes, 0 when no bucket was computed
-  // set once the destination address was found
-  const struct clusterip_virtual_ip* virtual_ip;
+  __u8 bucket;   // 1 to total_nodes, 0 when no bucket was computed
+  bool is_ours;  // the destination address is a virtual IP, and this is it
+  union {
+    struct clusterip_virtual_ip virtual_ip;
+    __u64 words[2];
+  };
   __u32 payload_offset;  // of what follows the IPv4 header, set with a bucket
   __u8 protocol;
 };
@@ -69,7 +72,7 @@ static __always_inline bool is_icmp_error(__u8 type) {
 
 static __always_inline enum clusterip_reason decide(struct judgement* judgement, __be32 client,
                                                     struct port_words ports) {
-  const struct clusterip_virtual_ip* virtual_ip = judgement->virtual_ip;
+  const struct clusterip_virtual_ip* virtual_ip = &judgement->virtual_ip;
   judgement->bucket = bucket_of(client, ports, virtual_ip);
   const bool is_local = (virtual_ip->local_mask >> (judgement->bucket - 1)) & 1;
   return is_local ? REASON_LOCAL_BUCKET : REASON_FOREIGN_BUCKET;
@@ -91,7 +94,7 @@ static __always_inline enum clusterip_reason judge_icmp_error(const struct frame
   if (inner.saddr != vip) return REASON_ICMP_OTHER_FLOW;
   if (is_later_fragment(&inner)) return REASON_ICMP_INNER_FRAGMENT;
   const int ports_at = ports_offset(inner.protocol);
-  if (ports_at < 0 || judgement->virtual_ip->hash_mode == HASH_SOURCE_IP) {
+  if (ports_at < 0 || judgement->virtual_ip.hash_mode == HASH_SOURCE_IP) {
     return decide(judgement, inner.daddr, none);
   }
   if (inner.protocol == PROTOCOL_ESP || inner.protocol == PROTOCOL_AH) {
@@ -135,8 +138,11 @@ static __always_inline enum clusterip_reason judge_ipv4(const struct frame* fram
   if (frame->length - offset < IPV4_HEADER) return REASON_IPV4_TRUNCATED;
   if (!load(frame, offset, &header, sizeof header)) return UNREADABLE;
   if (header.version_and_length >> 4 != 4) return REASON_IPV4_VERSION;
-  judgement->virtual_ip = bpf_map_lookup_elem(&virtual_ips, &header.daddr);
-  if (!judgement->virtual_ip) return REASON_OTHER_ADDRESS;
+  const struct clusterip_place* place = find_place(header.daddr);
+  if (!place) return REASON_OTHER_ADDRESS;
+  judgement->is_ours = true;
+  judgement->words[0] = read_once(&place->words[0]);
+  judgement->words[1] = read_once(&place->words[1]);
   __u32 total_length = bpf_ntohs(header.total_length);
   // A merged frame of more than 64 KiB ("BIG TCP", Linux 6.3) has no total length.
   if (total_length == 0 && frame->is_merged) {

@@ -194,7 +194,7 @@ std::optional<SysError> BpfDataplane::set_virtual_ip(const BpfSettings& settings
   } else {
     const auto slot = maps_.free_slot();
     if (const auto* error = std::get_if<SysError>(&slot)) return *error;
-    entry.settings.slot = std::get<std::uint32_t>(slot);
+    entry.settings.slot = std::get<std::uint8_t>(slot);
   }
   entry.settings.hash_init = settings.hash.hash_init;
   entry.settings.hash_mode = static_cast<__u8>(settings.hash.mode);

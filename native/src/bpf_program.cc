@@ -34,8 +34,7 @@ struct MapLayout {
 
 // Different maps get different names or sizes: a daemon adopts only what it can read.
 constexpr std::array<MapLayout, 3> kLayouts = {{
-    {"virtual_ips", BPF_MAP_TYPE_HASH, sizeof(clusterip_virtual_ip), CLUSTERIP_MAX_VIRTUAL_IPS,
-     &BpfMaps::virtual_ips},
+    {"vip_table", BPF_MAP_TYPE_ARRAY, sizeof(clusterip_vip_table), 1, &BpfMaps::vip_table},
     {"vip_counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(clusterip_vip_counters),
      CLUSTERIP_MAX_VIRTUAL_IPS, &BpfMaps::vip_counters},
     {"nic_counters", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(clusterip_nic_counters), 1,
@@ -45,6 +44,19 @@ constexpr std::array<MapLayout, 3> kLayouts = {{
 bool is_of(const bpf_map_info& info, const MapLayout& layout) noexcept {
   return layout.name == info.name && layout.type == info.type &&
          layout.value_size == info.value_size && layout.max_entries == info.max_entries;
+}
+
+// Whichever program is found again knows all maps, also one that it does not use itself.
+std::optional<SysError> hold_all_maps(bpf_object* object, const char* name) {
+  const bpf_program* program = bpf_object__find_program_by_name(object, name);
+  if (program == nullptr) return SysError{.call = "find program", .error = ENOENT};
+  for (const MapLayout& layout : kLayouts) {
+    const bpf_map* map = bpf_object__find_map_by_name(object, layout.name.data());
+    // One that it holds already is no error.
+    const int error = bpf_prog_bind_map(bpf_program__fd(program), bpf_map__fd(map), nullptr);
+    if (error != 0) return failure("BPF_PROG_BIND_MAP", error);
+  }
+  return std::nullopt;
 }
 
 Result<Program> take_program(bpf_object* object, const char* name) {
@@ -100,6 +112,10 @@ Result<BpfMaps> maps_of(const ProgramInfo& program) {
       break;
     }
   }
+  if (!maps.vip_table) return SysError{.call = "adopt maps", .error = ENOENT};
+  auto table = VipTable::map(maps.vip_table);
+  if (const auto* error = std::get_if<SysError>(&table)) return *error;
+  maps.table = std::get<VipTable>(std::move(table));
   if (!maps) return SysError{.call = "adopt maps", .error = ENOENT};
   return maps;
 }
@@ -119,6 +135,7 @@ Result<LoadedObject> load_object(const std::string& path, BpfMaps maps) {
   if (const int error = bpf_object__load(object.get()); error != 0) {
     return failure("BPF_PROG_LOAD", error);
   }
+  if (const auto error = hold_all_maps(object.get(), kXdpProgram)) return *error;
   auto tc = take_program(object.get(), kTcProgram);
   if (const auto* error = std::get_if<SysError>(&tc)) return *error;
   auto xdp = take_program(object.get(), kXdpProgram);
@@ -127,6 +144,9 @@ Result<LoadedObject> load_object(const std::string& path, BpfMaps maps) {
     const bpf_map* map = bpf_object__find_map_by_name(object.get(), layout.name.data());
     maps.*layout.member = duplicate(bpf_map__fd(map));
   }
+  auto table = VipTable::map(maps.vip_table);
+  if (const auto* error = std::get_if<SysError>(&table)) return *error;
+  maps.table = std::get<VipTable>(std::move(table));
   if (!maps) return last_error("dup");
   return LoadedObject{.tc = std::get<Program>(std::move(tc)),
                       .xdp = std::get<Program>(std::move(xdp)),

@@ -41,6 +41,10 @@ const MIN_FRAMES_BY_TYPE = new Map([
   [0x86dd, 54],
 ]);
 const MAX_FRAME = 3000;
+/** 802.1Q, 802.1ad */
+const tagTypes: ReadonlySet<number> = new Set([0x8100, 0x88a8]);
+/** A program looks through so many (native/bpf/verdict.h); a frame with more counts as tagged, whatever they hold. */
+const MAX_TAGS = 4;
 
 const NEXT = 0xffffffff;
 const SHOT = 2;
@@ -85,8 +89,17 @@ function specified({ frame, packetType }: TestFrame, targets: readonly ClassifyT
 }
 
 function isRunnable({ frame }: TestFrame): boolean {
-  const etherType = ((frame[12] ?? 0) << 8) | (frame[13] ?? 0);
-  return frame.length >= (MIN_FRAMES_BY_TYPE.get(etherType) ?? MIN_FRAME) && frame.length <= MAX_FRAME;
+  if (frame.length < (MIN_FRAMES_BY_TYPE.get(etherTypeAt(frame, 12)) ?? MIN_FRAME)) return false;
+  return frame.length <= MAX_FRAME && tagsOf(frame) <= MAX_TAGS;
+}
+
+const etherTypeAt = (frame: Uint8Array, offset: number): number =>
+  ((frame[offset] ?? 0) << 8) | (frame[offset + 1] ?? 0);
+
+function tagsOf(frame: Uint8Array): number {
+  let tags = 0;
+  while (tagTypes.has(etherTypeAt(frame, 12 + 4 * tags))) tags += 1;
+  return tags;
 }
 
 /** What differs from the specification, in words; undefined when nothing does. */

@@ -11,7 +11,7 @@ const START_TIMEOUT_MS = 60_000;
 
 type EngineName = "userspace" | "bpf";
 
-function contender(engine: EngineName, title: string): Contender {
+function contender(engine: EngineName, title: string, env: Readonly<Record<string, string>> = {}): Contender {
   return {
     name: engine,
     title,
@@ -21,7 +21,7 @@ function contender(engine: EngineName, title: string): Contender {
       const starting = site.nodes.map(async (node, index) => {
         const settings = { "total-nodes": site.totalNodes, "local-node": [index + 1], engine };
         const vips = site.vips.map((vip) => ({ vip, ...settings }));
-        return startDaemon(site.lab, node, { vips, startTimeoutMs: START_TIMEOUT_MS });
+        return startDaemon(site.lab, node, { vips, env, startTimeoutMs: START_TIMEOUT_MS });
       });
       for (const daemon of await Promise.all(starting)) {
         site.daemons.push(daemon);
@@ -34,6 +34,8 @@ function contender(engine: EngineName, title: string): Contender {
 
 export const userspace = contender("userspace", "clusteripd, engine userspace");
 export const bpf = contender("bpf", "clusteripd, engine bpf");
+/** For foreign frames: a NIC's driver gets XDP by default, a veth does not, and only veths are here. */
+export const bpfWithXdp = contender("bpf", "clusteripd, engine bpf", { CLUSTERIPD_XDP: "native" });
 
 /** A daemon that took another engine than it was asked for must not be measured under that name. */
 async function requireEngine(daemon: Daemon, site: Site, engine: EngineName): Promise<void> {

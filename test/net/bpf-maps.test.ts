@@ -1,0 +1,211 @@
+/**
+ * The maps of engine "bpf": the table of virtual IPs at its worst, what is counted when virtual IPs and daemons come
+ * and go, and maps of another version.
+ */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { reasons } from "../../src/core/verdict.ts";
+import { loadNativeBpf, type NativeBpfDataplane, type Tally } from "../../src/native.ts";
+import type { Host } from "../lab/host.ts";
+import { Lab } from "../lab/lab.ts";
+import { projectRoot } from "../lab/paths.ts";
+import { runChecked } from "../lab/processes.ts";
+import { Random } from "../unit/differential-frames.ts";
+import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "./bpf-maps.ts";
+import { describeBpf } from "./describe-bpf.ts";
+
+const LOOPBACK = 1;
+const MAX_VIRTUAL_IPS = 256;
+const CHANGES = 2000;
+const SHOT = 2;
+
+function load(): NativeBpfDataplane {
+  const { addon, objectPath } = loadNativeBpf();
+  const dataplane = new addon.BpfDataplane(objectPath);
+  dataplane.prepare(LOOPBACK);
+  return dataplane;
+}
+
+/** Exactly these are found, each with its own settings. */
+function expectServed(
+  dataplane: NativeBpfDataplane,
+  served: ReadonlySet<number>,
+  asked: readonly number[],
+): void {
+  const wrong = asked.filter((address, index) => {
+    const port = 1000 + index;
+    const { reason, bucket } = dataplane.testRun("tc", synTo(address, port));
+    if (!served.has(address)) return reasons[reason] !== "other-address";
+    return bucket !== bucketFor(address, port);
+  });
+  expect(wrong).toEqual([]);
+  const listed = dataplane.virtualIps().map(({ addressHost }) => addressHost);
+  expect(listed.sort((a, b) => a - b)).toEqual([...served].sort((a, b) => a - b));
+}
+
+describeBpf("bpf: the table of virtual IPs", {}, () => {
+  it("takes 256 that all belong into one place, and not one more", () => {
+    const dataplane = load();
+    const all = addressesOfOneHome(MAX_VIRTUAL_IPS + 50);
+    const served = new Set(all.slice(0, MAX_VIRTUAL_IPS));
+    for (const address of served) dataplane.setVirtualIp(settingsFor(address));
+    expectServed(dataplane, served, all);
+    const oneMore = all[MAX_VIRTUAL_IPS] ?? 0;
+    expect(() => dataplane.setVirtualIp(settingsFor(oneMore))).toThrow("No space left on device");
+    // A known one has its place.
+    dataplane.setVirtualIp(settingsFor(all[MAX_VIRTUAL_IPS - 1] ?? 0));
+    for (const address of all.filter((_, index) => index % 3 === 0)) {
+      dataplane.removeVirtualIp(address);
+      served.delete(address);
+    }
+    expectServed(dataplane, served, all);
+    for (const address of all.slice(-50)) {
+      dataplane.setVirtualIp(settingsFor(address));
+      served.add(address);
+    }
+    expectServed(dataplane, served, all);
+    for (const address of served) dataplane.removeVirtualIp(address);
+    expectServed(dataplane, new Set(), all.slice(0, 20));
+  });
+
+  it(`finds what is there after each of ${CHANGES} changes`, () => {
+    const dataplane = load();
+    const random = new Random(20_261_120);
+    const ofOneHome = addressesOfOneHome(40);
+    // Their neighbours' homes are anywhere: chains run into each other.
+    const pool: [number, ...number[]] = [0x0b000000];
+    pool.push(...ofOneHome.flatMap((address) => [address, address + 1, address + 2]));
+    const served = new Set<number>();
+    for (let change = 1; change <= CHANGES; change += 1) {
+      const address = random.pick(pool);
+      if (served.delete(address)) {
+        dataplane.removeVirtualIp(address);
+      } else {
+        dataplane.setVirtualIp(settingsFor(address));
+        served.add(address);
+      }
+      if (change % 200 === 0) expectServed(dataplane, served, pool);
+    }
+  });
+
+  it("0.0.0.0 and 255.255.255.255 are addresses like others", () => {
+    const dataplane = load();
+    const special = [0, 0xffffffff];
+    expectServed(dataplane, new Set(), special);
+    for (const address of special) dataplane.setVirtualIp(settingsFor(address));
+    expectServed(dataplane, new Set(special), special);
+    for (const address of special) dataplane.removeVirtualIp(address);
+    expectServed(dataplane, new Set(), special);
+  });
+});
+
+interface Counted {
+  readonly totals: readonly Tally[];
+  readonly virtualIps: readonly { addressHost: number; local: number; foreign: number }[];
+}
+
+describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
+  let lab: Lab;
+  let node: Host;
+  let ifindex: number;
+
+  beforeEach(async () => {
+    lab = await Lab.create({ nodes: 1 });
+    node = lab.node(1);
+    const [link] = JSON.parse(await node.ip("-json", "link", "show", "eth0")) as { ifindex: number }[];
+    ifindex = link?.ifindex ?? 0;
+  });
+  afterEach(() => lab.close());
+
+  async function run<T>(command: string, ...options: string[]): Promise<T> {
+    const program = path.join(projectRoot, "dist/test/net/bpf-maps-program.js");
+    const output = await node.exec([process.execPath, program, command, String(ifindex), ...options]);
+    return JSON.parse(output) as T;
+  }
+
+  const withBucket = ({ totals }: Counted): unknown =>
+    (["local-bucket", "foreign-bucket"] as const).map((reason) => totals[reasons.indexOf(reason)]);
+
+  for (const way of ["tcx", "clsact"]) {
+    it(`the totals lose nothing with a virtual IP or a daemon (${way})`, async () => {
+      const { before, removed, after } = await run<{ before: Counted; removed: Counted; after: Counted }>(
+        "fill",
+        way,
+      );
+      expect(before.virtualIps).toHaveLength(40);
+      expect(before.virtualIps.map(({ local, foreign }) => local + foreign)).toEqual(Array(40).fill(20));
+      const sumOf = (name: "local" | "foreign"): number =>
+        before.virtualIps.reduce((sum, virtualIp) => sum + virtualIp[name], 0);
+      expect(withBucket(before)).toEqual([
+        { frames: sumOf("local"), bytes: 60 * sumOf("local") },
+        { frames: sumOf("foreign"), bytes: 60 * sumOf("foreign") },
+      ]);
+      expect(removed.virtualIps).toHaveLength(35);
+      expect(withBucket(removed)).toEqual(withBucket(before));
+      expect(withBucket(after)).toEqual(withBucket(before));
+      const fresh = after.virtualIps.filter(({ local, foreign }) => local + foreign === 0);
+      expect(fresh).toHaveLength(2);
+      const adopted = await run<Counted>("count");
+      expect(adopted.virtualIps).toEqual(after.virtualIps);
+      expect(withBucket(adopted)).toEqual(withBucket(after));
+      if (way !== "clsact") return;
+      // The XDP program alone knows the maps too.
+      await node.exec(["tc", "qdisc", "del", "dev", "eth0", "clsact"]);
+      expect((await run<Counted>("count")).virtualIps).toEqual(after.virtualIps);
+    });
+  }
+
+  it("one that stays is found at any moment while others come and go", async () => {
+    await run("fill");
+    const [{ changes }, actions] = await Promise.all([
+      run<{ changes: number }>("churn"),
+      run<Record<string, number>>("judge"),
+    ]);
+    expect(changes).toBeGreaterThan(500);
+    const { [SHOT]: dropped = 0, unknown: _, ...others } = actions;
+    expect(others).toEqual({});
+    expect(dropped).toBeGreaterThan(100);
+  });
+
+  it("maps of another version are not read, and its program is replaced", async () => {
+    const object = await compileOldVersion();
+    await node.exec(["tc", "qdisc", "add", "dev", "eth0", "clsact"]);
+    const filter = ["handle", "0xc1", "bpf", "da", "obj", object, "sec", "tc"];
+    await node.exec(["tc", "filter", "add", "dev", "eth0", "ingress", "prio", "1", ...filter]);
+    const programs = (): Promise<string> => node.exec(["tc", "filter", "show", "dev", "eth0", "ingress"]);
+    const old = await programs();
+    expect(old).toContain("clusterip_tc");
+    expect((await run<Counted>("count")).virtualIps).toEqual([]);
+    await run("attach", "clsact");
+    const replaced = await programs();
+    expect(replaced).toContain("clusterip_tc");
+    expect(replaced).not.toBe(old);
+  });
+
+  /** The maps of 0.1.0's first builds: the counters are laid out as today's, the virtual IPs are not. */
+  async function compileOldVersion(): Promise<string> {
+    const source = path.join(lab.directoryOf(node), "old.c");
+    const object = path.join(lab.directoryOf(node), "old.o");
+    const map = (name: string, type: number, entries: number, octets: number): string =>
+      `struct { int (*type)[${type}]; int (*max_entries)[${entries}]; unsigned *key; struct { char octets[${octets}]; } *value; }
+      ${name} __attribute__((section(".maps"), used));`;
+    writeFileSync(
+      source,
+      `${map("virtual_ips", 1, 256, 24)}
+      ${map("vip_counters", 6, 256, 528)}
+      ${map("nic_counters", 6, 1, 320)}
+      static void *(*lookup)(void *, const void *) = (void *)1;
+      __attribute__((section("tc"), used)) int clusterip_tc(void *skb) {
+        unsigned key = 0;
+        lookup(&virtual_ips, &key);
+        lookup(&vip_counters, &key);
+        lookup(&nic_counters, &key);
+        return -1;
+      }
+      char licence[] __attribute__((section("license"), used)) = "GPL";`,
+    );
+    await runChecked(["clang", "-g", "-O2", "-target", "bpf", "-c", source, "-o", object]);
+    return object;
+  }
+});

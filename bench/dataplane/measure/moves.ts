@@ -43,7 +43,7 @@ async function moverArguments(site: Site): Promise<string[]> {
   return ["api", daemon.socket, String(bucket)];
 }
 
-/** move.c keeps the last CPU busy; a node would not share its CPUs with the client. */
+/** move.c has the last CPU: a node would not share its CPUs with the client. */
 async function leaveCpuToProber({ node }: Site, pid: number): Promise<void> {
   const last = availableParallelism() - 1;
   if (last > 0)

@@ -33,9 +33,11 @@ export default defineConfig({
         // Once more what depends on the engine, as where engine bpf does not load.
         test: {
           name: "net-userspace",
-          include: ["test/net/{client,daemon,host,traffic}-*.test.ts", "test/net/reference-node.test.ts"],
-          // Its examples are of engine bpf.
-          exclude: ["test/net/daemon-api-doc.test.ts"],
+          include: [
+            "test/net/{host,traffic}-*.test.ts",
+            "test/net/daemon-{reload,transactions}.test.ts",
+            "test/net/reference-node.test.ts",
+          ],
           env: { CLUSTERIPD_AUTO_ENGINE: "userspace" },
           ...network,
         },

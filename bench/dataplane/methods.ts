@@ -37,7 +37,9 @@ export function methodsOf(extent: Extent): Record<string, string> {
       "requests measurement, and under a flood of foreign frames. 1 is one CPU.",
     "nodes-requests":
       `The requests measurement for ${growthSeconds} s, with real nodes, all on this machine, one bucket each: ` +
-      "every frame reaches all of them and all share the CPUs. The plain address stays with one node.",
+      "every frame reaches all of them and all share the CPUs. The plain address stays with one node. nft and xt_cluster " +
+      "hash the source address alone, so that one node's web server answers all connections of this client; with " +
+      "clusteripd's hash mode all nodes answer, and as many web servers take turns on the CPUs.",
     "nodes-foreign-frame": "The foreign-frame measurement with this number of buckets; the node has one.",
     "vips-requests":
       `The requests measurement for ${growthSeconds} s, with this number of virtual IPs; the middle one has the ` +

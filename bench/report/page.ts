@@ -1,5 +1,5 @@
 /** The page `docs/benchmarks.md` and its drawings, out of the JSON files: no figure is typed by hand. */
-import { type Goal, goals, isReached } from "../lib/goals.ts";
+import { type Goal, goals, isReached, type WhenMissed } from "../lib/goals.ts";
 import type { Report, Result } from "../lib/results.ts";
 import { barChart, formatFigure, lineChart } from "./svg.ts";
 
@@ -32,6 +32,7 @@ export function renderPage(reports: readonly Report[]): Page {
     "    npm run bench:report -- hash.json dataplane.json",
     "",
     ...renderGoals(reports),
+    ...renderMissed(reports),
     ...parts,
   ].join("\n");
   return { markdown: `${markdown.trimEnd()}\n`, drawings };
@@ -48,6 +49,35 @@ function renderGoals(reports: readonly Report[]): string[] {
     ...table(["", "goal", "measured", "range of the runs", ""], rows),
     "",
   ];
+}
+
+/** For each goal that was missed, where the time goes. */
+function renderMissed(reports: readonly Report[]): string[] {
+  const missed = goals.flatMap((goal) => {
+    const report = reports.find(({ ratios }) => ratios[goal.name] !== undefined);
+    const value = report?.ratios[goal.name];
+    const { whenMissed } = goal;
+    if (report === undefined || value === undefined || whenMissed === undefined) return [];
+    return isReached(goal, value)
+      ? []
+      : [`- \`${goal.name}\`: ${timeOf(report, whenMissed)} ${whenMissed.limit}`];
+  });
+  return missed.length === 0 ? [] : ["### Where the time goes in those that were missed", "", ...missed, ""];
+}
+
+/** The machine's time for a request, of both. */
+function timeOf({ results }: Report, { measure, of, against }: WhenMissed): string {
+  const micros = (contender: string, figure: string): string => {
+    const found = results.find(
+      (r) => r.measure === measure && r.contender === contender && r.figure === figure,
+    );
+    return found === undefined ? "?" : formatFigure(found.median);
+  };
+  const kinds = ["user", "system", "softirq", "idle"] as const;
+  const sides = (figure: string): string => `${micros(of, figure)} against ${micros(against, figure)}`;
+  const parts = kinds.map((kind) => `${kind} ${sides(`${kind}UsPerRequest`)}`);
+  const daemon = `the daemon's threads have ${micros(of, "daemonUsPerRequest")} of it`;
+  return `microseconds of all CPUs for a request, ${of} against ${against}: ${parts.join(", ")}; ${daemon}.`;
 }
 
 function goalRow(

@@ -38,7 +38,7 @@ const full: Extent = {
   floodRounds: 11,
   floodFrames: 600_000,
   seconds: 2,
-  bulkRounds: 3,
+  bulkRounds: 5,
   latencyRounds: 3,
   connections: 32,
   pings: 500,

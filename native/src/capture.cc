@@ -57,8 +57,12 @@ FrameBatch::FrameBatch()
 }
 
 std::size_t FrameBatch::receive(int socket_fd) noexcept {
-  const int count = ::recvmmsg(socket_fd, messages_.data(), kFrames, MSG_DONTWAIT, nullptr);
-  return count > 0 ? static_cast<std::size_t>(count) : 0;
+  const int result = ::recvmmsg(socket_fd, messages_.data(), limit_, MSG_DONTWAIT, nullptr);
+  const std::size_t count = result > 0 ? static_cast<std::size_t>(result) : 0;
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < count; ++i) octets += messages_[i].msg_len;
+  limit_ = octets > count * kMergedFrame ? kMergedFrames : kFrames;
+  return count;
 }
 
 CapturedFrame FrameBatch::at(std::size_t index) noexcept {
@@ -85,7 +89,7 @@ CapturedFrame FrameBatch::at(std::size_t index) noexcept {
   return captured;
 }
 
-Result<Capture> Capture::open_one(int ifindex) noexcept {
+Result<Capture> Capture::open_one(int ifindex, bool is_shared) noexcept {
   // Protocol 0: nothing is received until bind, when all options are set.
   Fd fd(::socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) return last_error("socket(AF_PACKET)");
@@ -99,7 +103,8 @@ Result<Capture> Capture::open_one(int ifindex) noexcept {
     (void)set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
   }
   Capture capture(std::move(fd), ifindex);
-  if (!capture.set_filter({&kDropAll, 1})) return last_error("SO_ATTACH_FILTER");
+  // Alone it only saves a moment of unfiltered frames; before a group is complete it is needed.
+  if (!capture.set_filter({&kDropAll, 1}) && is_shared) return last_error("SO_ATTACH_FILTER");
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   // ETH_P_ALL taps see a frame before the guard (nft ingress) drops it; others do not.
@@ -135,7 +140,7 @@ std::optional<SysError> Capture::share(std::span<const Capture> captures) noexce
 Result<std::vector<Capture>> Capture::open(int ifindex, std::size_t sockets) {
   std::vector<Capture> captures;
   for (std::size_t i = 0; i < sockets; ++i) {
-    auto opened = open_one(ifindex);
+    auto opened = open_one(ifindex, sockets > 1);
     if (const auto* error = std::get_if<SysError>(&opened)) return *error;
     captures.push_back(std::get<Capture>(std::move(opened)));
   }

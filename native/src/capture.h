@@ -48,6 +48,10 @@ class FrameBatch {
  private:
   static constexpr std::size_t kVnetHeader = sizeof(VnetHeader);
   static constexpr std::size_t kMaxFrame = 65535 + 14 + 2 * 4;  // IPv4, Ethernet, two tags
+  // Merged frames come in small batches: what is copied out of the kernel should still be in the
+  // CPU's cache when it is copied back.
+  static constexpr std::size_t kMergedFrame = 8192;
+  static constexpr unsigned kMergedFrames = 4;
   static constexpr std::size_t kBuffer = (kVnetHeader + kMaxFrame + 4095) / 4096 * 4096;
 
   struct alignas(cmsghdr) Control {
@@ -58,6 +62,7 @@ class FrameBatch {
     void operator()(std::uint8_t* memory) const noexcept;
   };
 
+  unsigned limit_ = kFrames;
   std::unique_ptr<std::uint8_t, Unmap> memory_;
   std::vector<mmsghdr> messages_;
   std::vector<iovec> vectors_;
@@ -87,7 +92,7 @@ class Capture {
 
  private:
   Capture(Fd fd, int ifindex) noexcept : fd_(std::move(fd)), ifindex_(ifindex) {}
-  static Result<Capture> open_one(int ifindex) noexcept;
+  static Result<Capture> open_one(int ifindex, bool is_shared) noexcept;
   static std::optional<SysError> share(std::span<const Capture> captures) noexcept;
   [[nodiscard]] bool membership(int option, const MacAddress& mac) const noexcept;
 

@@ -189,8 +189,11 @@ void Worker::settle(Nic& nic) noexcept {
   std::size_t budget = nic.capture->pending_bound();
   for (;;) {
     const std::size_t count = process_batch(nic);
-    if (count < FrameBatch::kFrames || count >= budget) return;
-    budget -= count;
+    if (count == 0 && errno == EAGAIN) return;
+    // A frame that the kernel could not hand over was in the queue as well.
+    const std::size_t taken = std::max(count, std::size_t{1});
+    if (taken >= budget) return;
+    budget -= taken;
   }
 }
 

@@ -61,7 +61,7 @@ std::size_t FrameBatch::receive(int socket_fd) noexcept {
   const std::size_t count = result > 0 ? static_cast<std::size_t>(result) : 0;
   std::size_t octets = 0;
   for (std::size_t i = 0; i < count; ++i) octets += messages_[i].msg_len;
-  limit_ = octets > count * kMergedFrame ? kMergedFrames : kFrames;
+  if (count > 0) limit_ = octets > count * kMergedFrame ? kMergedFrames : kFrames;
   return count;
 }
 

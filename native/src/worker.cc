@@ -271,17 +271,18 @@ std::optional<SysError> Worker::adopt(Nic& nic, Id id, Capture capture) {
   return std::nullopt;
 }
 
-std::optional<SysError> Worker::open_nic(Id nic, Capture capture) {
+template <typename State, typename Act>
+std::optional<SysError> Worker::with(std::unordered_map<Id, State>& states, Id id, Act act) {
   std::optional<SysError> result;
   const auto stuck = on_worker([&] {
-    const auto found = nics_.find(nic);
-    if (found == nics_.end()) {
-      result = unknown_id();
-      return;
-    }
-    result = adopt(found->second, nic, std::move(capture));
+    const auto found = states.find(id);
+    result = found == states.end() ? unknown_id() : act(found->second);
   });
   return stuck ? stuck : result;
+}
+
+std::optional<SysError> Worker::open_nic(Id nic, Capture capture) {
+  return with(nics_, nic, [&](Nic& found) { return adopt(found, nic, std::move(capture)); });
 }
 
 std::optional<SysError> Worker::close_nic(Id nic) {
@@ -303,24 +304,16 @@ std::optional<SysError> Worker::remove_nic(Id nic) {
 std::optional<SysError> Worker::add_virtual_ip(Id virtual_ip, Id nic,
                                                const VirtualIpSettings& settings,
                                                const Prefilter& prefilter) {
-  std::optional<SysError> result;
-  const auto stuck = on_worker([&] {
-    const auto found = nics_.find(nic);
-    if (found == nics_.end()) {
-      result = unknown_id();
-      return;
+  return with(nics_, nic, [&](Nic& found) -> std::optional<SysError> {
+    if (subscribes_ && found.capture && !found.capture->join(settings.cluster_mac)) {
+      return last_error("PACKET_ADD_MEMBERSHIP");
     }
-    const auto& capture = found->second.capture;
-    if (subscribes_ && capture && !capture->join(settings.cluster_mac)) {
-      result = last_error("PACKET_ADD_MEMBERSHIP");
-      return;
-    }
-    change(found->second, nic, prefilter, false, [&] {
+    change(found, nic, prefilter, false, [&] {
       virtual_ips_[virtual_ip] = {.nic = nic, .settings = settings, .counters = {}};
       rebuild_table(nic);
     });
+    return std::nullopt;
   });
-  return stuck ? stuck : result;
 }
 
 std::optional<SysError> Worker::remove_virtual_ip(Id virtual_ip, const Prefilter& prefilter) {
@@ -340,58 +333,43 @@ std::optional<SysError> Worker::remove_virtual_ip(Id virtual_ip, const Prefilter
 
 std::optional<SysError> Worker::set_local(Id virtual_ip, std::uint16_t local_mask,
                                           const Prefilter& prefilter) {
-  std::optional<SysError> result;
-  const auto stuck = on_worker([&] {
-    const auto found = virtual_ips_.find(virtual_ip);
-    if (found == virtual_ips_.end()) {
-      result = unknown_id();
-      return;
-    }
-    VirtualIpState& state = found->second;
+  return with(virtual_ips_, virtual_ip, [&](VirtualIpState& state) -> std::optional<SysError> {
     const bool gains = (local_mask & ~state.settings.local_mask) != 0;
     change(nics_[state.nic], state.nic, prefilter, !gains, [&] {
       state.settings.local_mask = local_mask;
       rebuild_table(state.nic);
     });
+    return std::nullopt;
   });
-  return stuck ? stuck : result;
 }
 
 std::optional<SysError> Worker::set_prefilter(Id nic, const Prefilter& prefilter, bool drops_more) {
-  std::optional<SysError> result;
-  const auto stuck = on_worker([&] {
-    const auto found = nics_.find(nic);
-    if (found == nics_.end()) {
-      result = unknown_id();
-      return;
-    }
-    change(found->second, nic, prefilter, drops_more, [] {});
+  return with(nics_, nic, [&](Nic& found) -> std::optional<SysError> {
+    change(found, nic, prefilter, drops_more, [] {});
+    return std::nullopt;
   });
-  return stuck ? stuck : result;
 }
 
 Result<NicCounters> Worker::nic_counters(Id nic) {
-  Result<NicCounters> result = unknown_id();
-  const auto stuck = on_worker([&] {
-    const auto found = nics_.find(nic);
-    if (found == nics_.end()) return;
-    if (found->second.capture) {
-      found->second.counters.kernel_dropped += found->second.capture->take_drops();
-    }
-    result = found->second.counters;
+  NicCounters counters;
+  const auto failed = with(nics_, nic, [&](Nic& found) -> std::optional<SysError> {
+    if (found.capture) found.counters.kernel_dropped += found.capture->take_drops();
+    counters = found.counters;
+    return std::nullopt;
   });
-  if (stuck) return *stuck;
-  return result;
+  if (failed) return *failed;
+  return counters;
 }
 
 Result<VirtualIpCounters> Worker::virtual_ip_counters(Id virtual_ip) {
-  Result<VirtualIpCounters> result = unknown_id();
-  const auto stuck = on_worker([&] {
-    const auto found = virtual_ips_.find(virtual_ip);
-    if (found != virtual_ips_.end()) result = found->second.counters;
-  });
-  if (stuck) return *stuck;
-  return result;
+  VirtualIpCounters counters;
+  const auto failed =
+      with(virtual_ips_, virtual_ip, [&](VirtualIpState& found) -> std::optional<SysError> {
+        counters = found.counters;
+        return std::nullopt;
+      });
+  if (failed) return *failed;
+  return counters;
 }
 
 }  // namespace clusterip

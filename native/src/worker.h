@@ -122,6 +122,9 @@ class Worker {
 
   Worker(Tun tun, bool subscribes, Fd epoll, Fd wake) noexcept;
   std::optional<SysError> on_worker(std::function<void()> task);
+  // The same with the interface or virtual IP of an id; ENOENT when there is none.
+  template <typename State, typename Act>
+  std::optional<SysError> with(std::unordered_map<Id, State>& states, Id id, Act act);
   void wake_worker() const noexcept;
   void work() noexcept;
   void run_jobs();

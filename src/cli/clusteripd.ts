@@ -58,8 +58,8 @@ async function serve(config: Config, options: Options): Promise<void> {
   const addon = loadNative();
   const socket = socketPath(options.socket ?? config.socket);
   const manager = new ServiceManager(addon.sendDatagram, log);
-  // The socket before the state: whoever finds nobody on the socket may leave a release for us.
   requireCapabilities();
+  // The socket before the state: whoever finds nobody on the socket may leave a release for us.
   const control = await ControlSocket.take(socket, log);
   const daemon = new Daemon({
     engines: engineSet(addon, config),

@@ -28,9 +28,9 @@ export interface BpfOptions {
 /**
  * Drivers of virtual cables and of what is built from other interfaces, on which `auto` leaves XDP
  * alone. With an XDP program their sender may hand over no merged segments any more: on veth one
- * accepted connection moved 1.5 Gbit/s with it and 16 without. The hardware that XDP is made for
- * merges after the program. Generic XDP is no way out: it copies every merged frame into one piece
- * (8 Gbit/s), and saves little, because the kernel has allocated for the frame before it runs.
+ * accepted connection loses most of its throughput to that. The hardware that XDP is made for
+ * merges after the program. Generic XDP is no way out: it copies every merged frame into one piece,
+ * and saves little, because the kernel has allocated for the frame before it runs.
  */
 const driversWithoutXdp: ReadonlySet<string> = new Set([
   "",

@@ -4,7 +4,7 @@ import { isNode, LineCounter, parseDocument } from "yaml";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { type ForeignSampling, MAX_FOREIGN_SAMPLING } from "../core/sampling.ts";
-import type { ConfigOptionName } from "./config-options.ts";
+import { type ConfigOptionName, MAX_WORKERS } from "./config-options.ts";
 import {
   type SettingsIssue,
   toSettingsIssues,
@@ -15,8 +15,6 @@ import {
 export const logLevels = ["fatal", "error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** Threads of the engine userspace (`native/src/dataplane.h`). */
-const MAX_WORKERS = 16;
 const workersExpected = `expected a number from 1 to ${MAX_WORKERS}`;
 
 export interface Config {

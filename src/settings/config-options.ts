@@ -1,6 +1,9 @@
 /** The top-level keys of the configuration file, each said once: for the schema and the man page. */
 import { DEFAULT_SOCKET, type OptionEntry } from "./options.ts";
 
+/** Threads of the engine userspace; kMaxWorkers of `native/src/dataplane.h`. */
+export const MAX_WORKERS = 16;
+
 export const configOptions = [
   {
     name: "virtual-ips",
@@ -36,8 +39,7 @@ export const configOptions = [
     argument: "N",
     required: false,
     defaultText: "1",
-    description:
-      "threads of the engine userspace, 1 to 16; more than one pays where an interface spreads its frames over several CPUs",
+    description: `threads of the engine userspace, 1 to ${MAX_WORKERS}; more than one pays where an interface spreads its frames over several CPUs`,
   },
 ] as const satisfies readonly OptionEntry[];
 

@@ -178,6 +178,9 @@ describeNet("client: wrong input", {}, () => {
     "virtual-ips not a list": ["virtual-ips: 3\n", ":1: virtual-ips: ", "expected a list"],
     "a relative socket": ["socket: run/x.sock\n", ":1: socket: ", "expected an absolute path"],
     "a long socket": [`socket: /${"x".repeat(120)}\n`, ":1: socket: ", "107"],
+    "too many workers": ["workers: 17\n", ":1: workers: ", "expected a number from 1 to 16"],
+    "no workers": ["workers: 0\n", ":1: workers: ", "expected a number from 1 to 16"],
+    "half a worker": ["workers: 1.5\n", ":1: workers: ", "expected a number from 1 to 16"],
     "a wrong log level": ["log-level: loud\n", ":1: log-level: ", "fatal, error, warn, info, debug"],
     "an entry that is a text": ["virtual-ips:\n  - 10.77.0.100\n", ":2: virtual-ips[0]: "],
     "nothing in an entry": [

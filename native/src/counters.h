@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 
@@ -43,6 +44,18 @@ struct Variance {
   }
 };
 
+// The newest is known by its time: workers fail at different times, and the counters of all are
+// added up in no order.
+struct DeliveryError {
+  int number = 0;  // of errno, 0 when none was seen
+  std::chrono::steady_clock::time_point at;
+
+  DeliveryError& operator+=(const DeliveryError& other) noexcept {
+    if (other.at > at) *this = other;
+    return *this;
+  }
+};
+
 struct NicCounters {
   Tally received;
   Variance received_variance;
@@ -53,7 +66,7 @@ struct NicCounters {
   std::uint64_t kernel_dropped = 0;
   std::uint64_t capture_errors = 0;
   int prefilter_errno = 0;  // why the prefilter is not in force, 0 when it is
-  int last_delivery_errno = 0;
+  DeliveryError last_delivery_error;
 
   NicCounters& operator+=(const NicCounters& other) noexcept {
     received += other.received;
@@ -65,7 +78,7 @@ struct NicCounters {
     capture_errors += other.capture_errors;
     // One that has an error is enough to tell.
     if (other.prefilter_errno != 0) prefilter_errno = other.prefilter_errno;
-    if (other.last_delivery_errno != 0) last_delivery_errno = other.last_delivery_errno;
+    last_delivery_error += other.last_delivery_error;
     return *this;
   }
 };

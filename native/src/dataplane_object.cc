@@ -208,7 +208,7 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
     object.Set("deliveryFailed", to_object(env, counters.delivery_failed));
     object.Set("kernelDropped", static_cast<double>(counters.kernel_dropped));
     object.Set("captureErrors", static_cast<double>(counters.capture_errors));
-    object.Set("lastDeliveryErrno", counters.last_delivery_errno);
+    object.Set("lastDeliveryErrno", counters.last_delivery_error.number);
     object.Set("prefilterErrno", counters.prefilter_errno);
     return object;
   }

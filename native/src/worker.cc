@@ -156,7 +156,7 @@ void Worker::process_frame(Nic& nic, const CapturedFrame& captured) noexcept {
   if (verdict_of(judgement.reason) == Verdict::kAccept &&
       !tun_.deliver(captured.frame, judgement)) {
     counters.delivery_failed.add(size);
-    counters.last_delivery_errno = errno;
+    counters.last_delivery_error = {.number = errno, .at = std::chrono::steady_clock::now()};
     return;
   }
   counters.by_reason[static_cast<std::size_t>(judgement.reason)].add(size, weight);

@@ -276,20 +276,47 @@ TEST(dataplane_sorts_every_kind_of_frame) {
   check_sum(counters);
 }
 
+namespace {
+
+// This thread runs on one CPU: a frame that it sends is one of that CPU's worker.
+class OnCpu {
+ public:
+  explicit OnCpu(unsigned cpu) noexcept {
+    ::sched_getaffinity(0, sizeof before_, &before_);
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    ::sched_setaffinity(0, sizeof one, &one);
+  }
+  ~OnCpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
+  OnCpu(const OnCpu&) = delete;
+  OnCpu& operator=(const OnCpu&) = delete;
+
+ private:
+  cpu_set_t before_{};
+};
+
+}  // namespace
+
 TEST_WITH_WORKERS(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
   if (const auto reason = enter_network()) SKIP(*reason);
   const Served served = serve(0xffff, workers);
   const Port peer("peer0");
   REQUIRE(ip(std::string("link set ") + kTunName + " down"));
-  CHECK(peer.send(datagram_from(1)));
+  {
+    // By another worker than the next one, where there are several workers and CPUs.
+    const OnCpu second{1};
+    CHECK(peer.send(datagram_from(1)));
+  }
   NicCounters counters = counters_after(*served.dataplane, served.nic, 1);
   CHECK_EQUAL(counters.delivery_failed.frames, 1u);
-  CHECK_EQUAL(counters.last_delivery_errno, EIO);
+  CHECK_EQUAL(counters.last_delivery_error.number, EIO);
   REQUIRE(ip(std::string("link del ") + kTunName));
+  const OnCpu first{0};
   CHECK(peer.send(datagram_from(1)));
   counters = counters_after(*served.dataplane, served.nic, 2);
   CHECK_EQUAL(counters.delivery_failed.frames, 2u);
-  CHECK_EQUAL(counters.last_delivery_errno, EBADFD);
+  CHECK_EQUAL(counters.last_delivery_error.number, EBADFD);
   CHECK(!served.dataplane->reopen_tun(kTunName));
   configure_tun();
   const UdpServer server(80);
@@ -300,21 +327,10 @@ TEST_WITH_WORKERS(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
 
 namespace {
 
-// On one CPU, and threads that are made meanwhile run only when nobody else wants to: what this one
-// sends then stays in the sockets until it waits for them.
+// Threads that are made meanwhile run only when nobody else wants to: what this one sends then
+// stays in the sockets until it waits for them.
 class Hurried {
  public:
-  Hurried() noexcept {
-    ::sched_getaffinity(0, sizeof before_, &before_);
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    CPU_SET(0, &one);
-    ::sched_setaffinity(0, sizeof one, &one);
-  }
-  ~Hurried() { ::sched_setaffinity(0, sizeof before_, &before_); }
-  Hurried(const Hurried&) = delete;
-  Hurried& operator=(const Hurried&) = delete;
-
   std::unique_ptr<Dataplane> start(std::size_t workers) const {
     set_policy(SCHED_IDLE);  // they inherit it
     auto dataplane = started(workers);
@@ -327,7 +343,7 @@ class Hurried {
     const sched_param parameters{.sched_priority = 0};
     REQUIRE(::sched_setscheduler(0, policy, &parameters) == 0);
   }
-  cpu_set_t before_{};
+  OnCpu one_{0};
 };
 
 // Frames that wait when a bucket is gained are judged by the old set, however they are read.

@@ -327,29 +327,24 @@ TEST_WITH_WORKERS(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
 
 namespace {
 
-// Threads that are made meanwhile run only when nobody else wants to: what this one sends then
-// stays in the sockets until it waits for them.
-class Hurried {
- public:
-  std::unique_ptr<Dataplane> start(std::size_t workers) const {
-    set_policy(SCHED_IDLE);  // they inherit it
-    auto dataplane = started(workers);
-    set_policy(SCHED_OTHER);
-    return dataplane;
-  }
+void set_policy(int policy) {
+  const sched_param parameters{.sched_priority = 0};
+  REQUIRE(::sched_setscheduler(0, policy, &parameters) == 0);
+}
 
- private:
-  static void set_policy(int policy) {
-    const sched_param parameters{.sched_priority = 0};
-    REQUIRE(::sched_setscheduler(0, policy, &parameters) == 0);
-  }
-  OnCpu one_{0};
-};
+// Workers that run only when nobody else wants to, which they inherit. Where the sender has the
+// same CPU, what it sends stays in the sockets until it waits for them.
+std::unique_ptr<Dataplane> started_as_idle(std::size_t workers) {
+  set_policy(SCHED_IDLE);
+  auto dataplane = started(workers);
+  set_policy(SCHED_OTHER);
+  return dataplane;
+}
 
 // Frames that wait when a bucket is gained are judged by the old set, however they are read.
 void check_gain_after_waiting(std::size_t workers, std::size_t payload, std::uint16_t count) {
-  const Hurried hurried;
-  const auto dataplane = hurried.start(workers);
+  const OnCpu one{0};
+  const auto dataplane = started_as_idle(workers);
   configure_tun();
   // Opened before the capture: what this one has seen, the capture has too.
   const Port witness("nic0");

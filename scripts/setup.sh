@@ -229,6 +229,18 @@ setup_build() {
   setup_quietly npm run build
 }
 
+# What a build by another user left behind, or a checkout of another one, cannot be built in.
+setup_tree_is_writable() {
+  local place
+  for place in . .tools node_modules native/build dist; do
+    if [ -e "$place" ] && [ ! -w "$place" ]; then
+      setup_say "$(realpath "$place") belongs to $(stat -c %U "$place") and $(id -un) may not write to it: run this as" \
+        "$(stat -c %U "$place"), or from a clone of your own"
+      return 1
+    fi
+  done
+}
+
 setup() {
   case $setup_level in
     run | test) ;;
@@ -236,7 +248,7 @@ setup() {
   esac
   # An ordinary user's PATH has no place for the tools of the administrator.
   export PATH="$PATH:/usr/sbin:/sbin"
-  setup_packages && setup_node && setup_headers && setup_libraries && setup_build
+  setup_tree_is_writable && setup_packages && setup_node && setup_headers && setup_libraries && setup_build
 }
 
 setup

@@ -10,6 +10,7 @@ export const contenderNames = [
   "haproxy",
   "reference",
   "userspace",
+  "userspace-bound",
   "bpf",
 ] as const;
 export type ContenderName = (typeof contenderNames)[number];

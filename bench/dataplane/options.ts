@@ -21,6 +21,7 @@ export interface Extent {
   readonly floodRounds: number;
   readonly floodFrames: number;
   readonly seconds: number;
+  /** many: one connection's throughput differs more from run to run than between contenders */
   readonly bulkRounds: number;
   readonly latencyRounds: number;
   readonly connections: number;
@@ -38,7 +39,7 @@ const full: Extent = {
   floodRounds: 11,
   floodFrames: 600_000,
   seconds: 2,
-  bulkRounds: 5,
+  bulkRounds: 11,
   latencyRounds: 3,
   connections: 32,
   pings: 500,

@@ -2,14 +2,14 @@
 import { messageOf } from "../../src/core/errors.ts";
 import type { Book } from "./book.ts";
 import type { Contender } from "./contender.ts";
-import { bpf, userspace } from "./contenders/clusteripd.ts";
+import { bpf, userspace, userspaceBound } from "./contenders/clusteripd.ts";
 import { haproxy } from "./contenders/haproxy.ts";
 import { nft, plain, xtCluster } from "./contenders/netfilter.ts";
 import { reference } from "./contenders/reference.ts";
 import { note } from "./progress.ts";
 import { Site } from "./site.ts";
 
-const all: readonly Contender[] = [plain, nft, xtCluster, haproxy, reference, userspace, bpf];
+const all: readonly Contender[] = [plain, nft, xtCluster, haproxy, reference, userspace, userspaceBound, bpf];
 
 /** Sets each up once, on a LAN of its own. Without the plain address there is nothing to compare with. */
 export async function availableContenders(book: Book): Promise<Contender[]> {

@@ -78,7 +78,7 @@ export async function compareForeign(
 /** Kept connections to one node: what it costs to let a packet through, and nothing else. */
 export async function measureKeptRequests(suite: Suite): Promise<void> {
   const { seconds, connections, rounds } = suite.extent;
-  await withSites(pick(suite, overTheWire), { nodes: 1 }, async (sites) => {
+  await withSites(pick(suite, [...overTheWire, "userspace-bound"]), { nodes: 1 }, async (sites) => {
     for (const site of sites) await startWebServers(site);
     const runners = sites.map((site) => ({ site, runner: requestRunner(site, { seconds, connections }) }));
     await compare(suite, "requests", runners, rounds);

@@ -1,9 +1,11 @@
 /** clusteripd itself, one contender for each engine. */
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
 import { call } from "../../../src/api/client.ts";
 import { paths } from "../../../src/api/contract.ts";
 import type { DaemonStatus } from "../../../src/daemon/status.ts";
 import { type Daemon, startDaemon } from "../../../test/lab/daemon.ts";
-import type { Contender } from "../contender.ts";
+import type { Contender, ContenderName } from "../contender.ts";
 import type { Site } from "../site.ts";
 
 /** With a hundred virtual IPs on a busy machine. */
@@ -11,9 +13,17 @@ const START_TIMEOUT_MS = 60_000;
 
 type EngineName = "userspace" | "bpf";
 
-function contender(engine: EngineName, title: string, env: Readonly<Record<string, string>> = {}): Contender {
+interface Variant {
+  readonly name?: ContenderName;
+  readonly env?: Readonly<Record<string, string>>;
+  /** what is done to each daemon that serves */
+  readonly adjust?: (daemon: Daemon) => void;
+}
+
+function contender(engine: EngineName, title: string, variant: Variant = {}): Contender {
+  const { name = engine, env = {}, adjust } = variant;
   return {
-    name: engine,
+    name,
     title,
     hasFront: false,
     sharesAddress: true,
@@ -27,6 +37,7 @@ function contender(engine: EngineName, title: string, env: Readonly<Record<strin
         site.daemons.push(daemon);
         site.pids.push(daemon.pid);
         await requireEngine(daemon, site, engine);
+        adjust?.(daemon);
       }
     },
   };
@@ -35,7 +46,23 @@ function contender(engine: EngineName, title: string, env: Readonly<Record<strin
 export const userspace = contender("userspace", "clusteripd, engine userspace");
 export const bpf = contender("bpf", "clusteripd, engine bpf");
 /** For foreign frames: a NIC's driver gets XDP by default, a veth does not, and only veths are here. */
-export const bpfWithXdp = contender("bpf", "clusteripd, engine bpf", { CLUSTERIPD_XDP: "native" });
+export const bpfWithXdp = contender("bpf", "clusteripd, engine bpf", { env: { CLUSTERIPD_XDP: "native" } });
+/** For requests: what the scheduler's choices cost where client, server and packet path share few CPUs. */
+export const userspaceBound = contender(
+  "userspace",
+  "clusteripd, engine userspace, its thread on one CPU (taskset) and SCHED_BATCH (chrt)",
+  { name: "userspace-bound", adjust: bindThreads },
+);
+
+function bindThreads({ pid }: Daemon): void {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const isPacketPath = (task: string): boolean =>
+    readFileSync(`/proc/${pid}/task/${task}/comm`, "utf8").startsWith("clusteripd-io");
+  for (const task of tasks.filter(isPacketPath)) {
+    execFileSync("taskset", ["--pid", "--cpu-list", "0", task], { stdio: "ignore" });
+    execFileSync("chrt", ["--batch", "--pid", "0", task], { stdio: "ignore" });
+  }
+}
 
 /** A daemon that took another engine than it was asked for must not be measured under that name. */
 async function requireEngine(daemon: Daemon, site: Site, engine: EngineName): Promise<void> {

@@ -16,6 +16,14 @@ export interface WhenMissed {
   readonly of: string;
   readonly against: string;
   readonly limit: string;
+  /** Another contender's requests/s in the same run, which show how far the limit is. */
+  readonly bound?: Bound;
+}
+
+export interface Bound {
+  readonly meaning: string;
+  readonly of: string;
+  readonly against: string;
 }
 
 const atMost = (name: string, goal: number, meaning: string): Goal => ({
@@ -31,6 +39,18 @@ const atLeast = (name: string, goal: number, meaning: string, whenMissed?: WhenM
   meaning,
   ...(whenMissed === undefined ? {} : { whenMissed }),
 });
+
+const boundThread: Bound = {
+  meaning:
+    "The same with the thread kept on one CPU and SCHED_BATCH, which an application on that CPU would delay",
+  of: "userspace-bound",
+  against: "plain",
+};
+const noBalancer: Bound = {
+  meaning: "The plain address, with one node and nothing that balances",
+  of: "plain",
+  against: "haproxy",
+};
 
 const threeThreads =
   "Client, server and packet path are three threads that all want to run. Where there are fewer CPUs one of them always " +
@@ -57,6 +77,7 @@ export const goals: readonly Goal[] = [
     of: "userspace",
     against: "plain",
     limit: threeThreads,
+    bound: boundThread,
   }),
   atLeast("rr.bpf_vs_plain", 0.97, "the same, engine bpf", {
     measure: "requests",
@@ -71,12 +92,14 @@ export const goals: readonly Goal[] = [
     of: "userspace",
     against: "plain",
     limit: threeThreads,
+    bound: noBalancer,
   }),
   atLeast("cps.bpf_vs_haproxy", 2, "the same, engine bpf", {
     measure: "connections",
     of: "bpf",
     against: "plain",
     limit: softwareSwitch,
+    bound: noBalancer,
   }),
   atMost("move.effect_ms_p99", 2, "milliseconds from the request to move a bucket to its effect, p99"),
   atMost("daemon.rss_mb", 80, "resident memory of the daemon with one virtual IP, MB"),

@@ -60,24 +60,45 @@ function renderMissed(reports: readonly Report[]): string[] {
     if (report === undefined || value === undefined || whenMissed === undefined) return [];
     return isReached(goal, value)
       ? []
-      : [`- \`${goal.name}\`: ${timeOf(report, whenMissed)} ${whenMissed.limit}`];
+      : [
+          `- \`${goal.name}\`: ${timeOf(report, whenMissed)} ${whenMissed.limit}${boundOf(report, whenMissed)}`,
+        ];
   });
   return missed.length === 0 ? [] : ["### Where the time goes in those that were missed", "", ...missed, ""];
 }
 
+function medianOf(
+  { results }: Report,
+  measure: string,
+  contender: string,
+  figure: string,
+): number | undefined {
+  const found = results.find(
+    (r) => r.measure === measure && r.contender === contender && r.figure === figure,
+  );
+  return found?.median;
+}
+
 /** The machine's time for a request, of both. */
-function timeOf({ results }: Report, { measure, of, against }: WhenMissed): string {
+function timeOf(report: Report, { measure, of, against }: WhenMissed): string {
   const micros = (contender: string, figure: string): string => {
-    const found = results.find(
-      (r) => r.measure === measure && r.contender === contender && r.figure === figure,
-    );
-    return found === undefined ? "?" : formatFigure(found.median);
+    const median = medianOf(report, measure, contender, figure);
+    return median === undefined ? "?" : formatFigure(median);
   };
   const kinds = ["user", "system", "softirq", "idle"] as const;
   const sides = (figure: string): string => `${micros(of, figure)} against ${micros(against, figure)}`;
   const parts = kinds.map((kind) => `${kind} ${sides(`${kind}UsPerRequest`)}`);
   const daemon = `the daemon's threads have ${micros(of, "daemonUsPerRequest")} of it`;
   return `microseconds of all CPUs for a request, ${of} against ${against}: ${parts.join(", ")}; ${daemon}.`;
+}
+
+function boundOf(report: Report, { measure, bound }: WhenMissed): string {
+  if (bound === undefined) return "";
+  const [ours, theirs] = [bound.of, bound.against].map((name) =>
+    medianOf(report, measure, name, "perSecond"),
+  );
+  if (ours === undefined || theirs === undefined) return "";
+  return ` ${bound.meaning}: ${formatFigure(ours / theirs)} of ${bound.against}.`;
 }
 
 function goalRow(

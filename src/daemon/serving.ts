@@ -5,11 +5,12 @@
  * The order of a change follows from one rule: this host never answers ARP for a virtual IP
  * with its own MAC, and its own stack never sees a frame that the engine did not accept.
  *
- *   tables for old and new -> engine lets go of the old -> addresses: new on, old off
+ *   engine lets go of the old -> tables for old and new -> addresses: new on, old off
  *     -> tables for the new alone -> engine takes the new
  *
  * With an engine that judges in place there is no guard but the engine itself, so it takes the new
- * before anything else changes, and lets go of the old at the very end.
+ * before anything else changes, and lets go of the old at the very end. Where it takes over from the
+ * other kind, the tables lift the guard: that one has let go by then, or both would deliver.
  */
 import { messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
@@ -163,11 +164,11 @@ export class Serving {
         () => this.#attach(virtualIp),
       );
     for (const taking of plan.takeFirst) await take(taking);
+    for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(
       () => this.#setTables(superset),
       () => this.#setTables(previous.values(), true),
     );
-    for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(
       () => this.#addMissing(added, links),
       () => this.#removePresent(added),

@@ -18,7 +18,7 @@ export interface ChangePlan {
   /** after it has changed */
   readonly takeLast: readonly Taking[];
   readonly letGoLast: readonly ServedVirtualIp[];
-  /** the same virtual IP with other buckets */
+  /** what is taken already and gets other buckets, last of all */
   readonly move: readonly { readonly virtualIp: ServedVirtualIp; readonly from: NodeSet }[];
 }
 
@@ -26,6 +26,9 @@ export interface ChangePlan {
  * An engine that judges in place is its own guard: it takes a virtual IP before the address comes
  * and lets go of it when the address has gone. For any other the host's guard is there first and
  * last, and the engine takes nothing that is not ready.
+ *
+ * Two interfaces may be in one LAN, and then both get every frame. So where one takes over from
+ * another in place, it has no buckets until that one has let go.
  */
 export function planChange(
   previous: ServedMap,
@@ -34,8 +37,13 @@ export function planChange(
 ): ChangePlan {
   const arriving = [...next.values()].filter((v) => !isKept(v, previous));
   const leaving = [...previous.values()].filter((v) => !isKept(v, next));
+  const waits = (virtualIp: ServedVirtualIp): boolean => {
+    const other = previous.get(virtualIp.settings.addressHost);
+    if (other === undefined || !judgesInPlace(other) || !judgesInPlace(virtualIp)) return false;
+    return other.settings.nic !== virtualIp.settings.nic;
+  };
   const take = (virtualIp: ServedVirtualIp): Taking => ({
-    virtualIp,
+    virtualIp: waits(virtualIp) ? { ...virtualIp, localNodes: [] } : virtualIp,
     replaces: judgesInPlace(virtualIp) ? sameAtEngine(virtualIp, previous) : undefined,
   });
   return {
@@ -44,6 +52,7 @@ export function planChange(
     takeLast: arriving.filter((v) => !judgesInPlace(v)).map(take),
     letGoLast: leaving.filter((v) => judgesInPlace(v) && sameAtEngine(v, next) === undefined),
     move: [...next.values()].flatMap((virtualIp) => {
+      if (waits(virtualIp)) return [{ virtualIp, from: [] }];
       const old = previous.get(virtualIp.settings.addressHost);
       const isMoved = old !== undefined && isKept(virtualIp, previous) && !sameNodes(old, virtualIp);
       return isMoved ? [{ virtualIp, from: old.localNodes }] : [];

@@ -1,11 +1,13 @@
-/** Another engine in the configuration, while clients go on: silence for a moment, and never two answers. */
+/** Another engine or interface in the configuration, while clients go on: a moment's silence, and never two answers. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import type { EngineName } from "../../src/engine/engine.ts";
 import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
 import { Lab } from "../lab/lab.ts";
 import { duplicateRequests, type NodeServer, startServer } from "../lab/traffic.ts";
 import { describeBpf } from "./describe-bpf.ts";
 import { statusOf, until } from "./host-tools.ts";
+import { addNic } from "./second-nic.ts";
 import { UdpProber } from "./udp-prober.ts";
 
 const CHANGES = 20;
@@ -14,7 +16,7 @@ const INTERVAL_MS = 1;
 /** In which the new engine has to answer. */
 const PAUSE_MS = 60;
 
-describeBpf("another engine by reload", {}, () => {
+describeBpf("reload under load", {}, () => {
   let lab: Lab;
   let daemon: Daemon;
   let server: NodeServer;
@@ -23,40 +25,52 @@ describeBpf("another engine by reload", {}, () => {
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1 });
     server = await startServer(lab, lab.node(1), { udp: [UDP_PORT] });
-    daemon = await startDaemon(lab, lab.node(1), { vips: [served("userspace")] });
+    daemon = await startDaemon(lab, lab.node(1), { vips: [served({ engine: "userspace" })] });
     load = await UdpProber.start(lab.client(), lab.vip, UDP_PORT);
   });
   afterAll(() => lab.close());
 
-  it(`${CHANGES} times to and fro: nothing is answered twice, and both engines answer`, async () => {
-    let answered = 0;
+  it(`userspace and bpf, ${CHANGES} times to and fro`, async () => {
+    await changeUnderLoad("engine", [served({ engine: "bpf" }), served({ engine: "userspace" })]);
+  });
+
+  it(`bpf on two interfaces of one LAN, ${CHANGES} times to and fro`, async () => {
+    await addNic(lab, lab.node(1), { nic: "eth1", mac: "02:00:00:00:00:e1", address: "10.77.0.22/24" });
+    const [first, second] = [served({ engine: "bpf" }), served({ engine: "bpf", nic: "eth1" })];
+    await changeUnderLoad("nic", [second, first]);
+  });
+
+  function served(options: { engine: EngineName; nic?: string }): VirtualIpConfig {
+    return { "total-nodes": 1, "local-node": [1], nic: "eth0", ...options };
+  }
+
+  async function changeUnderLoad(what: string, configurations: readonly VirtualIpConfig[]): Promise<void> {
+    const sentBefore = load.sent;
     const ticker = setInterval(
-      () => load.send(`load-${load.sent}`, lab.client().address, 41_000),
+      () => load.send(`${what}-${load.sent}`, lab.client().address, 41_000),
       INTERVAL_MS,
     );
-    for (let change = 1; change <= CHANGES; change += 1) {
-      const engine = change % 2 === 1 ? "bpf" : "userspace";
-      await changeTo(engine);
-      answered = load.replies.size;
+    for (let change = 0; change < CHANGES; change += 1) {
+      const configuration = configurations[change % configurations.length];
+      if (configuration === undefined) continue;
+      await changeTo(configuration);
+      const answered = load.replies.size;
       await sleep(PAUSE_MS);
-      expect(load.replies.size, `answers by ${engine}`).toBeGreaterThan(answered);
+      expect(load.replies.size, JSON.stringify(configuration)).toBeGreaterThan(answered);
     }
     clearInterval(ticker);
     await sleep(PAUSE_MS);
     expect(duplicateRequests([server], "udp")).toEqual([]);
-    expect(load.sent).toBeGreaterThan(CHANGES * PAUSE_MS * 0.2);
-  });
-
-  function served(engine: "userspace" | "bpf"): VirtualIpConfig {
-    return { "total-nodes": 1, "local-node": [1], engine };
+    expect(load.sent - sentBefore).toBeGreaterThan(CHANGES * PAUSE_MS * 0.2);
   }
 
-  async function changeTo(engine: "userspace" | "bpf"): Promise<void> {
-    writeConfig(lab, lab.node(1), [served(engine)]);
+  async function changeTo(configuration: VirtualIpConfig): Promise<void> {
+    writeConfig(lab, lab.node(1), [configuration]);
     daemon.signal("SIGHUP");
     await until(async () => {
       const { virtualIps } = await statusOf(daemon);
-      expect(virtualIps.map((virtualIp) => virtualIp.engine)).toEqual([engine]);
+      const [{ engine, nic } = {}] = virtualIps;
+      expect({ engine, nic }).toEqual({ engine: configuration["engine"], nic: configuration["nic"] });
     }, 5000);
   }
 });

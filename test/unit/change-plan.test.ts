@@ -31,9 +31,10 @@ function steps(from: Wanted | undefined, to: Wanted | undefined): string[] {
   const plan = planChange(previous ?? new Map(), next ?? new Map(), ({ engine }) => engine === "bpf");
   const name = ({ engine, settings }: ServedVirtualIp): string => `${engine} ${settings.nic}`;
   const taking = (list: typeof plan.takeFirst): string[] =>
-    list.map(
-      ({ virtualIp, replaces }) => `${name(virtualIp)} ${replaces === undefined ? "takes" : "goes over"}`,
-    );
+    list.map(({ virtualIp, replaces }) => {
+      const how = replaces === undefined ? "takes" : "goes over";
+      return `${name(virtualIp)} ${how}${virtualIp.localNodes.length === 0 ? " without buckets" : ""}`;
+    });
   const lettingGo = (list: typeof plan.letGoFirst): string[] => list.map((v) => `${name(v)} lets go`);
   return [
     ...taking(plan.takeFirst),
@@ -70,10 +71,10 @@ const cases: [what: string, from: Wanted | undefined, to: Wanted | undefined, st
     ["bpf eth0 goes over", "host"],
   ],
   [
-    "another interface: both have it while the address moves",
+    "another interface: both have it while the address moves, but only one has buckets",
     { engine: "bpf" },
     { engine: "bpf", nic: "eth1" },
-    ["bpf eth1 takes", "host", "bpf eth0 lets go"],
+    ["bpf eth1 takes without buckets", "host", "bpf eth0 lets go", "bpf eth1 moves  to 1"],
   ],
   [
     "from userspace to bpf",

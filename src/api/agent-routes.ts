@@ -30,7 +30,7 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       method: "GET",
       path: NODE,
       handle: async ({ vip, node }) => {
-        daemon.checkNode(parseIpv4(vip), parseNode(node));
+        await daemon.checkNode(parseIpv4(vip), parseNode(node));
         return ok({ node: parseNode(node), state: "running" });
       },
     },

@@ -8,7 +8,7 @@ import { ServiceManager } from "../daemon/sd-notify.ts";
 import { StateFile } from "../daemon/state-file.ts";
 import { packageVersion } from "../daemon/status.ts";
 import { BpfEngine, type BpfOptions, xdpChoices } from "../engine/bpf.ts";
-import { findBpfSupport, removeLeftPrograms } from "../engine/bpf-support.ts";
+import { findBpfSupport, removePrograms } from "../engine/bpf-support.ts";
 import { EngineSet } from "../engine/engine-set.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { requireCapabilities } from "../host/requirements.ts";
@@ -76,13 +76,13 @@ async function serve(config: Config, options: Options): Promise<void> {
   const servingText = (): string => `serving ${daemon.summary()}`;
   const readAgain = async (): Promise<void> => {
     const next = readConfigFile(options.config);
-    log.level = next.logLevel;
     if (next.socket !== config.socket) log.warn("the socket changes with the next start, not with a reload");
     if (next.foreignSampling !== config.foreignSampling) {
       log.warn("foreign-sampling changes with the next start, not with a reload");
     }
     if (next.workers !== config.workers) log.warn("workers changes with the next start, not with a reload");
     await daemon.reload(next.virtualIps);
+    log.level = next.logLevel;
   };
   const reload = async (): Promise<void> => {
     manager.reloading();
@@ -121,7 +121,7 @@ function engineSet(addon: NativeAddon, config: Config): EngineSet {
       const { native, whyNot = "it is not built" } = findBpfSupport();
       return native === undefined ? whyNot : new BpfEngine(native, options);
     },
-    removePrograms: removeLeftPrograms,
+    removePrograms,
     preferred: process.env[variables.auto] === "userspace" ? "userspace" : "bpf",
   });
 }

@@ -124,11 +124,15 @@ function addCleanup(program: Command, socket: SocketOf): void {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
       const { removeStaleSocket } = await import("../api/server.ts");
-      const removed = [...(await cleanup(options.keepState === true ? undefined : socket()))];
+      const { removed: fromHost, failed } = await cleanup(options.keepState === true ? undefined : socket());
+      const removed = [...fromHost];
       if (await removeStaleSocket(socket())) removed.push(`socket ${socket()}`);
       print(
         removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
       );
+      if (failed.length > 0) {
+        throw new ClusterIpError("CLUSTERIP_HOST", `Not everything could be removed: ${failed.join("; ")}.`);
+      }
     });
 }
 

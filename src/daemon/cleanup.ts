@@ -1,20 +1,26 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
-import { ClusterIpError } from "../core/errors.ts";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import { removeLeftPrograms } from "../engine/bpf-support.ts";
-import { listLinks, removeAddresses } from "../host/ip.ts";
+import { removePrograms } from "../engine/bpf-support.ts";
+import { type Link, listLinks, removeAddresses } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
+import { removeLeftPrograms } from "./left-programs.ts";
 import { forgetState } from "./state-file.ts";
+
+export interface Cleanup {
+  readonly removed: readonly string[];
+  readonly failed: readonly string[];
+}
 
 /**
  * @param socket of the dead daemon: what the next one would serve again is beside it and is
  * forgotten; undefined keeps it
- * @returns one line for each thing removed
+ * @returns what was removed and what could not be, half a sentence for each thing
  * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives: its device exists only with it
  */
-export async function cleanup(socket: string | undefined): Promise<readonly string[]> {
+export async function cleanup(socket: string | undefined): Promise<Cleanup> {
   await checkRequirements();
   const links = await listLinks();
   if (links.some(({ name }) => name === TUN_NAME)) {
@@ -29,13 +35,24 @@ export async function cleanup(socket: string | undefined): Promise<readonly stri
       .map(({ addressHost }) => ({ vip: formatIpv4(addressHost), device: link.name })),
   );
   await removeAddresses(addresses);
-  const judged = links.filter(({ ifindex }) => removeLeftPrograms(ifindex));
+  const judged: Link[] = [];
+  const failed: string[] = [];
+  for (const link of links) {
+    try {
+      const left = await removeLeftPrograms(link, removePrograms);
+      if (left === "removed") judged.push(link);
+      else if (typeof left === "object") failed.push(left.unknown);
+    } catch (error) {
+      failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
+    }
+  }
   const tables = await presentTables();
   if (tables.length > 0) await applyTables(renderTables([], []));
-  return [
+  const removed = [
     ...addresses.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
     ...(socket === undefined ? [] : forgetState(socket)).map((file) => `saved state ${file}`),
   ];
+  return { removed, failed };
 }

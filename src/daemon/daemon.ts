@@ -56,6 +56,7 @@ export class Daemon {
   readonly #events: HostEvents;
   readonly #startedAt = Date.now();
   #tablesPending = false;
+  #repairPending = false;
   #repairTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
   #watchTimer: NodeJS.Timeout | undefined;
@@ -84,7 +85,7 @@ export class Daemon {
         if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
         await this.#serving.sweep(next);
         await this.#serving.change(next);
-        this.#serving.sweepPrograms();
+        this.#serving.forgetOthers();
         this.#saved.saveAtStart();
       } catch (error) {
         this.#engines.close();
@@ -94,7 +95,7 @@ export class Daemon {
     this.#events.start();
     this.#schedulePoll();
     this.#watchTimer = setInterval(() => {
-      if (!this.#serving.isJudging()) this.#background(() => this.#repair(() => this.#serving.repair()));
+      if (!this.#serving.isJudging()) this.#repairSoon();
     }, WATCH_MS);
     this.#log.info({ virtualIps: this.#vips() }, "serving");
   }
@@ -208,19 +209,27 @@ export class Daemon {
     });
   }
 
-  /** Returns when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's, CLUSTERIP_BROKEN. */
-  checkNode(addressHost: number, node: number): void {
-    const served = this.#served(addressHost);
-    if (!served.localNodes.includes(node)) {
-      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
-    }
-    const why = whyBroken(this.#serving, this.#engines, served);
-    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
+  /**
+   * Resolves when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's,
+   * CLUSTERIP_BROKEN. Between two changes, never amid one.
+   */
+  checkNode(addressHost: number, node: number): Promise<void> {
+    return this.#transaction(async () => {
+      const served = this.#served(addressHost);
+      if (!served.localNodes.includes(node)) {
+        throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
+      }
+      const why = whyBroken(this.#serving, this.#engines, served);
+      if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
+    });
   }
 
-  /** Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. */
+  /**
+   * Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. It
+   * does not wait for a change that runs: each step of that has a time limit of its own.
+   */
   whyStuck(): string | undefined {
-    return whyStuck(this.#engines, this.#serving.bindings);
+    return this.#serving.isChanging ? undefined : whyStuck(this.#engines, this.#serving.bindings);
   }
 
   /** Resolves when all are sent; the first is sent at once. */
@@ -347,8 +356,18 @@ export class Daemon {
     }
     this.#repairTimer ??= setTimeout(() => {
       this.#repairTimer = undefined;
-      this.#background(() => this.#repair(() => this.#serving.repair()));
+      this.#repairSoon();
     }, SETTLE_MS);
+  }
+
+  /** One repair waits at most, however many events come while another runs: requests wait behind it. */
+  #repairSoon(): void {
+    if (this.#repairPending) return;
+    this.#repairPending = true;
+    this.#background(async () => {
+      this.#repairPending = false;
+      await this.#repair(() => this.#serving.repair());
+    });
   }
 
   /** A repair, and a word to the neighbours when it put the ARP table back. */

@@ -8,14 +8,14 @@ import type { ServedVirtualIp } from "./resolve.ts";
  * @throws CLUSTERIP_EXISTS with every setting that differs
  */
 export function requireSame(served: ServedVirtualIp, wanted: VirtualIpSettings): void {
-  const { settings, clusterMac } = served;
+  const { settings, clusterMac, engine } = served;
   const pairs: readonly (readonly [name: string, served: unknown, wanted: unknown])[] = [
     ["nic", settings.nic, wanted.nic],
     ["total-nodes", settings.totalNodes, wanted.totalNodes],
     ["hashmode", settings.hashMode, wanted.hashMode],
     ["hash-init", settings.hashInit, wanted.hashInit],
     ["clustermac", clusterMac, wanted.clusterMac ?? clusterMac],
-    ["engine", settings.engine, wanted.engine === "auto" ? settings.engine : wanted.engine],
+    ["engine", engine, wanted.engine === "auto" ? engine : wanted.engine],
   ];
   const differences = pairs.filter(([, a, b]) => a !== b).map(([name, a, b]) => `${name} ${a}, not ${b}`);
   if (differences.length === 0) return;

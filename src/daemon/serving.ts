@@ -21,6 +21,7 @@ import { addAddresses, type Link, listLinks, type OwnAddress, removeAddresses } 
 import { applyTables, listTables, renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import { planChange, type ServedMap, type Taking } from "./change-plan.ts";
+import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
 import { undoable } from "./undoable.ts";
@@ -58,6 +59,7 @@ export class Serving {
   readonly #engines: EngineSet;
   readonly #log: Log;
   #current: ServedMap = new Map();
+  #isChanging = false;
   #links: readonly Link[] = [];
   #problems: readonly HostProblem[] = [];
   /** the transaction in force, and what nft printed right after it */
@@ -95,9 +97,14 @@ export class Serving {
     return this.bindings.every(({ nic, engine }) => this.#engines.of(engine).isJudging?.(nic) !== false);
   }
 
-  /** Takes programs away that a dead daemon left and that nobody wants; the addresses are gone by now. */
-  sweepPrograms(): void {
-    this.#engines.sweep(this.#links.map(({ ifindex }) => ifindex));
+  /** Once all that is wanted is in force: what a dead daemon served besides. */
+  forgetOthers(): void {
+    try {
+      this.#engines.forgetOthers();
+    } catch (error) {
+      // Their addresses are gone, so nothing is answered for them.
+      this.#log.error({ error: messageOf(error) }, "what a dead daemon served is not forgotten");
+    }
   }
 
   linkOf(nic: string): Link | undefined {
@@ -111,7 +118,8 @@ export class Serving {
 
   /**
    * Takes away what a dead daemon left and `keep` does not want: first the addresses, so that
-   * the tables that make them harmless go last (with the next change).
+   * the tables that make them harmless go last (with the next change). Then its programs, except
+   * where `keep` goes on with them.
    */
   async sweep(keep: ServedMap): Promise<void> {
     const remains = (await this.lookAtLinks()).flatMap((link) =>
@@ -122,15 +130,38 @@ export class Serving {
     await removeAddresses(
       remains.map(({ addressHost, device }) => ({ vip: formatIpv4(addressHost), device })),
     );
+    const adopting = [...keep.values()].filter((virtualIp) => this.#judgesInPlace(virtualIp));
+    const kept = new Set(adopting.map(({ settings }) => settings.nic));
+    for (const link of this.#links) if (!kept.has(link.name)) await this.#sweepPrograms(link);
+  }
+
+  async #sweepPrograms(link: Link): Promise<void> {
+    const { name: nic } = link;
+    try {
+      const left = await removeLeftPrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
+      if (typeof left === "object") this.#log.warn({ nic }, left.unknown);
+      else if (left === "removed") this.#log.warn({ nic }, "removed the programs of a dead daemon");
+    } catch (error) {
+      // One of many interfaces, on which perhaps nothing is served: no reason to serve nothing at all.
+      this.#log.error({ nic, error: messageOf(error) }, "the programs of a dead daemon are not removed");
+    }
+  }
+
+  /** Amid a change the engines are between what was served and what will be. */
+  get isChanging(): boolean {
+    return this.#isChanging;
   }
 
   /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
   async change(next: ServedMap): Promise<void> {
+    this.#isChanging = true;
     await undoable(
       (step) => this.#changeInSteps(next, step),
       // The next repair tries again: what is served has not changed.
       (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
-    );
+    ).finally(() => {
+      this.#isChanging = false;
+    });
     this.#current = next;
     // The change is in force: when this look fails, it must not be refused, and a repair looks again.
     await this.lookAtLinks().catch((error: unknown) =>

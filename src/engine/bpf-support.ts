@@ -19,19 +19,19 @@ export function findBpfSupport(): BpfSupport {
   }
 }
 
-/** Takes away what an engine "bpf" left on an interface; tells whether there was something. */
-export function removeLeftPrograms(ifindex: number): boolean {
-  let native: NativeBpf;
+/**
+ * Takes away what an engine "bpf" left on an interface; tells whether there was something. An
+ * earlier daemon may have had what this one lacks, the addon or the privilege to look: then it
+ * says in half a sentence why it cannot tell.
+ */
+export function removePrograms(ifindex: number): boolean | string {
   try {
-    native = loadNativeBpf();
-  } catch {
-    return false; // no engine, and so nothing of it
-  }
-  try {
-    return native.addon.removePrograms(ifindex);
+    return loadNativeBpf().addon.removePrograms(ifindex);
   } catch (error) {
-    // Without the privilege to look there has been none to leave something.
-    if (error instanceof Error && "code" in error && error.code === "EPERM") return false;
+    if (isClusterIpError(error)) return error.message;
+    if (error instanceof Error && "code" in error && error.code === "EPERM") {
+      return `it takes CAP_SYS_ADMIN to look (${error.message})`;
+    }
     throw error;
   }
 }

@@ -133,18 +133,10 @@ export class BpfEngine implements Engine {
     return true;
   }
 
-  /**
-   * Removes what a dead daemon left and nobody wants any more, on all interfaces of this host.
-   *
-   * @param ifindexes of all interfaces
-   */
-  sweep(ifindexes: Iterable<number>): void {
+  /** On the interfaces served: forgets what a dead daemon served and this one does not. */
+  forgetOthers(): void {
     guarded("What a dead daemon left cannot be removed", () => {
       for (const state of this.#nics.values()) forgetOthers(state);
-      const bound = new Set([...this.#nics.values()].map(({ ifindex }) => ifindex));
-      for (const ifindex of ifindexes) {
-        if (!bound.has(ifindex)) this.#native.addon.removePrograms(ifindex);
-      }
     });
   }
 

@@ -13,8 +13,11 @@ export interface EngineParts {
   readonly userspace: Engine;
   /** The engine, or half a sentence that says why there is none; asked once, when it matters. */
   readonly findBpf: () => BpfEngine | string;
-  /** Takes programs off an interface that a dead daemon left there; needs no engine that works. */
-  readonly removePrograms: (ifindex: number) => void;
+  /**
+   * Takes programs off an interface that a dead daemon left there; needs no engine that works.
+   * A text says why it cannot be told whether there are any.
+   */
+  readonly removePrograms: (ifindex: number) => boolean | string;
   /** What `auto` takes when it is available; tests ask for `userspace`. */
   readonly preferred: EngineName;
 }
@@ -70,11 +73,15 @@ export class EngineSet {
     throw new ClusterIpError("CLUSTERIP_NO_ENGINE", `The engine 'bpf' is not available here: ${bpf}.`);
   }
 
-  /** Removes what a dead daemon left in the kernel and nobody wants any more. */
-  sweep(ifindexes: Iterable<number>): void {
+  /** Takes off an interface what a dead daemon left in the kernel; a text says why that cannot be told. */
+  removePrograms(ifindex: number): boolean | string {
+    return this.#parts.removePrograms(ifindex);
+  }
+
+  /** On the interfaces served: forgets what a dead daemon served and this one does not. */
+  forgetOthers(): void {
     // Without a virtual IP of its own the engine has not been tried, which takes a moment.
-    if (typeof this.#bpf === "object") this.#bpf.sweep(ifindexes);
-    else for (const ifindex of ifindexes) this.#parts.removePrograms(ifindex);
+    if (typeof this.#bpf === "object") this.#bpf.forgetOthers();
   }
 
   #findBpf(): BpfEngine | string {

@@ -144,9 +144,14 @@ export class UserspaceEngine implements Engine {
     const frames = byVerdict.foreign.frames + byVerdict["not-ours"].frames;
     if (!nic.sampling.observe(frames, performance.now())) return;
     const dropsMore = nic.sampling.current > before;
-    withPrefilter(nic, this.#servedOn(name), (prefilter) =>
-      this.#native().setPrefilter(nic.id, prefilter, dropsMore),
-    );
+    try {
+      withPrefilter(nic, this.#servedOn(name), (prefilter) =>
+        this.#native().setPrefilter(nic.id, prefilter, dropsMore),
+      );
+    } catch (error) {
+      nic.sampling.goBackTo(before);
+      throw error;
+    }
   }
 
   #servedOn(nic: string): readonly EngineVirtualIp[] {

@@ -38,34 +38,53 @@ export class HostEvents {
   }
 
   #watch(monitor: Monitor): void {
-    // With --pdeathsig the kernel ends the monitor when this process dies, also by SIGKILL.
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", "--", ...monitor.command], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
+    const child = spawnMonitor(monitor);
+    if (child === undefined) {
+      this.#watchLater(monitor);
+      return;
+    }
     this.#children.add(child);
     let ended = false;
     const onEnd = (): void => {
       if (ended) return;
       ended = true;
       this.#children.delete(child);
-      if (this.#stopped) return;
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#watch(monitor);
-        this.#listener(monitor.event);
-      }, RESTART_DELAY_MS);
-      this.#timers.add(timer);
+      this.#watchLater(monitor);
     };
     child.on("error", onEnd);
     child.on("close", onEnd);
+    // There is none where the host had no file descriptor for it: "error" follows.
+    if (!child.stdout) return;
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (!this.#stopped && monitor.concerns(line)) this.#listener(monitor.event);
     });
+  }
+
+  #watchLater(monitor: Monitor): void {
+    if (this.#stopped) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#watch(monitor);
+      this.#listener(monitor.event);
+    }, RESTART_DELAY_MS);
+    this.#timers.add(timer);
   }
 
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers) clearTimeout(timer);
     for (const child of this.#children) child.kill("SIGKILL");
+  }
+}
+
+/** undefined where the host has no memory or process for it just now: looks at intervals go on meanwhile. */
+function spawnMonitor({ command }: Monitor): ChildProcess | undefined {
+  try {
+    // With --pdeathsig the kernel ends the monitor when this process dies, also by SIGKILL.
+    return spawn("setpriv", ["--pdeathsig", "KILL", "--", ...command], {
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+  } catch {
+    return undefined;
   }
 }

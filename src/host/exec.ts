@@ -1,5 +1,5 @@
 /** Runs the system's own tools (ip, nft) and turns their failures into sentences. */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 
 /** A tool that hangs must not hang the daemon. */
@@ -13,13 +13,14 @@ const TIMEOUT_MS = 10_000;
  */
 export function run(program: string, args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    // Its pipes are not there where the host has no file descriptors for them: "error" follows.
+    const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     // Not spawn's own timeout: where there is no such program, it would keep us running until its end.
     const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
-    child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-    child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+    child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
     child.on("error", (error) => {
       clearTimeout(timer);
       reject(
@@ -45,7 +46,7 @@ export function run(program: string, args: readonly string[], input = ""): Promi
       );
     });
     // A program that ends without reading its input is told by its exit status, not by EPIPE.
-    child.stdin.on("error", () => {});
-    child.stdin.end(input);
+    child.stdin?.on("error", () => {});
+    child.stdin?.end(input);
   });
 }

@@ -16,6 +16,7 @@ const linksSchema = z.array(
     ifname: z.string().optional(),
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
+    xdp: z.object({ prog: z.object({ name: z.string().optional() }).optional() }).optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
     addr_info: z
@@ -53,6 +54,8 @@ export interface Link {
   readonly mac: string;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** an XDP program on it; its name takes CAP_SYS_ADMIN to be seen */
+  readonly xdp: { readonly name: string | undefined } | undefined;
   readonly addresses: readonly InterfaceAddress[];
 }
 
@@ -82,6 +85,7 @@ export async function listLinks(): Promise<readonly Link[]> {
         mac: link.address,
         isUp: link.flags.includes("UP"),
         hasCarrier: link.flags.includes("LOWER_UP"),
+        xdp: link.xdp === undefined ? undefined : { name: link.xdp.prog?.name },
         addresses,
       },
     ];
@@ -104,6 +108,11 @@ export async function addAddresses(addresses: readonly OwnAddress[]): Promise<vo
 /** Removes addresses, in order; stops at the first that fails. */
 export async function removeAddresses(addresses: readonly OwnAddress[]): Promise<void> {
   await batch(addresses.map(({ vip, device }) => `address del ${vip}/32 dev ${device}`));
+}
+
+/** Takes the XDP program off a device, in the mode that its driver prefers. */
+export async function removeXdp(device: string): Promise<void> {
+  await run("ip", ["link", "set", "dev", device, "xdp", "off"]);
 }
 
 async function batch(lines: readonly string[]): Promise<void> {

@@ -1,6 +1,9 @@
 /** The daemon goes on: without a place for its log, with many clients at once, and with hostile ones. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
@@ -15,6 +18,7 @@ import { add, answersPing, del, recover, settingsOf, snapshot, statusOf, until }
 
 const SETTINGS = { "total-nodes": 16, "local-node": [1] };
 const PARALLEL = 50;
+const STORM_MS = 6000;
 
 describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   let lab: Lab;
@@ -214,6 +218,48 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     expect(outcomes.filter((text) => text === "done").length).toBeLessThanOrEqual(1);
     expect(outcomes.join()).toMatch(/CLUSTERIP_(STOPPING|UNREACHABLE)/);
     expect(await snapshot(node)).toBe(before);
+  });
+
+  it("network events without end hold no request up, also where nft is slow", async () => {
+    const slow = mkdtempSync(path.join(tmpdir(), "clusteripd-slow-"));
+    const nft = (await node.exec(["sh", "-c", "command -v nft"])).trim();
+    writeFileSync(path.join(slow, "nft"), `#!/bin/sh\nsleep 0.1\nexec ${nft} "$@"\n`, { mode: 0o755 });
+    const env = { PATH: `${slow}:${process.env["PATH"] ?? ""}` };
+    const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
+    const address = "192.0.2.77/32 dev lo";
+    const churn = `while :; do ip address add ${address}; ip address del ${address}; done`;
+    const storm = node.spawn(["sh", "-c", churn], { stdio: "ignore" });
+    try {
+      await sleep(STORM_MS);
+      // Each waits for a repair or two, however many events there have been.
+      const asked = performance.now();
+      for (const change of ["+2", "-2"]) {
+        await call(daemon.socket, "POST", paths.nodes(lab.vip), { change });
+      }
+      expect(performance.now() - asked).toBeLessThan(STORM_MS / 3);
+    } finally {
+      await storm.kill("SIGKILL");
+      rmSync(slow, { recursive: true, force: true });
+    }
+  });
+
+  it("without a file descriptor for its monitors it goes on, and starts them when there is one", async () => {
+    const daemon = await start();
+    const limit = (count: number): Promise<string> =>
+      node.exec(["prlimit", "--pid", String(daemon.pid), `--nofile=${count}:`]);
+    const monitors = await node.exec(["pgrep", "--parent", String(daemon.pid)]);
+    await limit(8);
+    for (const pid of monitors.trim().split("\n")) process.kill(Number(pid), "SIGKILL");
+    // It tries again every second, and so do its repairs, which cannot start their tools either.
+    await until(() => expect(daemon.log()).toContain("EMFILE"), 5000);
+    expect(daemon.running).toBe(true);
+    await limit(1024);
+    await until(async () => {
+      const children = await node.exec(["pgrep", "--parent", String(daemon.pid), "nft|ip|setpriv"]);
+      expect(children.trim().split("\n")).toHaveLength(2);
+    }, 5000);
+    await node.exec(["nft", "flush", "ruleset"]);
+    await until(async () => expect((await statusOf(daemon)).repairs.nft.count).toBe(1), 2000);
   });
 
   it("keeps its file descriptors", async () => {

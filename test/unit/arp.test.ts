@@ -51,6 +51,7 @@ const link = {
   mac: NIC,
   isUp: true,
   hasCarrier: true,
+  xdp: undefined,
   addresses: [],
 };
 const log = pino({ level: "silent" });

@@ -48,3 +48,11 @@ test.each([1, 16, 256])("a fixed rate of %i stays", (sampling) => {
   const found = choices(new SamplingChoice(sampling), [0, 100_000, ...seconds(70, 0)]);
   expect(new Set(found)).toEqual(new Set([sampling]));
 });
+
+test("a choice that could not be put in force is made again at the next look", () => {
+  const choice = new SamplingChoice("auto");
+  expect(choices(choice, [100_000])).toEqual([256]);
+  choice.goBackTo(1);
+  expect(choice.observe(1_200_000, 2000)).toBe(true);
+  expect(choice.current).toBe(256);
+});

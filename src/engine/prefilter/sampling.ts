@@ -50,6 +50,11 @@ export class SamplingChoice {
     return true;
   }
 
+  /** What was chosen could not be put in force: the next look chooses again. */
+  goBackTo(previous: number): void {
+    this.#current = previous;
+  }
+
   #next(perSecond: number, ms: number): number {
     const wanted = samplingFor(perSecond, this.#current);
     if (wanted >= this.#current * 2) return wanted;

@@ -1,0 +1,68 @@
+/** The XDP program of a dead daemon, where its successor has less than it: no addon, or no privilege to look. */
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { startDaemon } from "../lab/daemon.ts";
+import type { Host } from "../lab/host.ts";
+import { Lab } from "../lab/lab.ts";
+import { projectRoot } from "../lab/paths.ts";
+import { describeBpf } from "./describe-bpf.ts";
+import { answersPing, recover } from "./host-tools.ts";
+
+describeBpf("an XDP program that a dead daemon left", {}, () => {
+  let lab: Lab;
+  let node: Host;
+
+  beforeAll(async () => {
+    lab = await Lab.create({ nodes: 1 });
+    node = lab.node(1);
+  });
+  afterAll(() => lab.close());
+  afterEach(() => recover(lab, node));
+
+  /** Left by a daemon that had bucket 2 of 2 alone, and was killed. */
+  async function leave(): Promise<void> {
+    const vips = [{ "total-nodes": 2, "local-node": [2], engine: "bpf" }];
+    const dead = await startDaemon(lab, node, { vips, env: { CLUSTERIPD_XDP: "native" } });
+    await dead.kill("SIGKILL");
+    expect(await xdpOf()).toBe("clusterip_xdp");
+  }
+
+  async function xdpOf(): Promise<string | undefined> {
+    const [link] = JSON.parse(await node.exec(["ip", "-json", "link", "show", "dev", "eth0"])) as {
+      xdp?: { prog: { name: string } };
+    }[];
+    return link?.xdp?.prog.name;
+  }
+
+  it("without the addon: goes by its name, or own frames would be dropped as foreign ones", async () => {
+    await leave();
+    const script = `
+      const { listLinks } = await import(process.argv[1] + "/dist/src/host/ip.js");
+      const { removeLeftPrograms } = await import(process.argv[1] + "/dist/src/daemon/left-programs.js");
+      for (const link of await listLinks()) {
+        console.log(link.name, await removeLeftPrograms(link, () => "it is not built"));
+      }`;
+    const node20 = [process.execPath, "--input-type=module", "--eval", script, projectRoot];
+    expect((await node.exec(node20)).trim().split("\n").sort()).toEqual(["eth0 removed", "lo none"]);
+    expect(await xdpOf()).toBeUndefined();
+  });
+
+  it("without CAP_SYS_ADMIN nobody can tell whose it is, and the log says so", async () => {
+    await leave();
+    const under = ["setpriv", "--bounding-set", "-sys_admin"];
+    const vips = [{ "total-nodes": 2, "local-node": [1, 2], engine: "auto" }];
+    const daemon = await startDaemon(lab, node, { vips, under });
+    expect(daemon.log()).toMatch(
+      /"nic":"eth0","msg":"the XDP program on eth0 may be a dead clusteripd's or not: /,
+    );
+    await daemon.kill("SIGTERM");
+    await node.exec(["ip", "link", "set", "dev", "eth0", "xdp", "off"]);
+  });
+
+  it("with both it is adopted", async () => {
+    await leave();
+    const vips = [{ "total-nodes": 2, "local-node": [1, 2], engine: "bpf" }];
+    await startDaemon(lab, node, { vips, env: { CLUSTERIPD_XDP: "native" } });
+    expect(await xdpOf()).toBe("clusterip_xdp");
+    await answersPing(lab.client(), lab.vip);
+  });
+});

@@ -8,7 +8,9 @@
  *  - `ip`: the same for frames to a group MAC that come in by another interface. Nobody judges
  *    those, and every node's stack would answer UDP and ICMP in them: a second interface on the
  *    same LAN that is promiscuous or a bridge gets each frame to the cluster MAC once more. It is
- *    also what is left when somebody removes the program of an engine that judges in place.
+ *    also what is left when somebody removes the program of an engine that judges in place. And
+ *    what the guard cannot recognise: a frame with several priority tags (VLAN 0), which the
+ *    kernel takes off one after the other behind the guard.
  *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
  *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
  *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
@@ -104,6 +106,10 @@ const untaggedOnly = (vips: string): string[] => [
 
 function renderStray(virtualIps: readonly GuardedVirtualIp[]): string[] {
   const vips = virtualIps.map(({ vip }) => vip);
+  const guarded = virtualIps.filter(({ isJudgedInPlace }) => isJudgedInPlace !== true);
+  const nics = [...new Set(guarded.map(({ nic }) => nic))].sort();
+  const ofNic = (name: string): string =>
+    addressSet(guarded.filter(({ nic }) => nic === name).map(({ vip }) => vip));
   return [
     `table ip ${TABLE_NAME} {`,
     "  chain stray {",
@@ -111,6 +117,8 @@ function renderStray(virtualIps: readonly GuardedVirtualIp[]): string[] {
     // What the engine delivers, and what this host sends to itself, was addressed to the host. One comparison
     // lets that pass; a set of two packet types costs more, for every packet that the host receives.
     `    meta pkttype != host ip daddr ${addressSet(vips)} drop`,
+    // What the engine delivers comes by its own device.
+    ...nics.map((name) => `    ip daddr ${ofNic(name)} iifname "${name}" drop`),
     "  }",
     "}",
   ];

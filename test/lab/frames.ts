@@ -14,7 +14,8 @@ export interface EthernetAddresses {
   from: string;
   to: string;
   /** An 802.1Q tag with this VLAN id; 0 is a tag that only carries a priority. */
-  vlan?: number;
+  /** Several: a tag each, the outermost first. */
+  vlan?: number | readonly number[];
 }
 
 export function ethernetFrame(
@@ -22,7 +23,8 @@ export function ethernetFrame(
   payload: Uint8Array,
   etherType = etherTypes.ipv4,
 ): Buffer {
-  const tag = vlan === undefined ? [] : [words(etherTypes.vlan, (5 << 13) | vlan)];
+  const vlans = vlan === undefined ? [] : [vlan].flat();
+  const tag = vlans.map((id) => words(etherTypes.vlan, (5 << 13) | id));
   return Buffer.concat([parseMac(to), parseMac(from), ...tag, words(etherType), payload]);
 }
 

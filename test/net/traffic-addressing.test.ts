@@ -76,6 +76,18 @@ describeNet("frames to the virtual IP, however they are addressed", {}, () => {
         const { mac } = cluster.lab.node(number);
         expect(await answersTo({ to: mac }, BUCKETS)).toEqual(answersOf(number).sort());
       });
+
+      // The kernel takes priority tags off one after the other, behind every hook that sees the frame.
+      it("to the own MAC of a node, with two priority tags", async () => {
+        const { mac } = cluster.lab.node(2);
+        expect(await answersTo({ to: mac, vlan: [0, 0] }, BUCKETS)).toEqual(answersOf(2).sort());
+      });
+
+      it("with more of them than engine bpf looks behind, or not at all", async () => {
+        const { mac } = cluster.lab.node(2);
+        const answers = await answersTo({ to: mac, vlan: [0, 0, 0, 0, 0, 0] }, BUCKETS);
+        expect([[], answersOf(2).sort()]).toContainEqual(answers);
+      });
     });
 
     describe("not answered, but seen", () => {

@@ -204,14 +204,21 @@ export class BpfEngine implements Engine {
 }
 
 function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
-  dataplane.setVirtualIp({
+  const settings = {
     addressHost: virtualIp.addressHost,
     clusterMac: parseMac(virtualIp.clusterMac),
     hashMode: hashModes.indexOf(virtualIp.hashMode),
     totalNodes: virtualIp.totalNodes,
     hashInit: virtualIp.hashInit,
     localMask: nodeMask(virtualIp.localNodes),
-  });
+  };
+  try {
+    dataplane.setVirtualIp(settings);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+    const why = `there is no room for another virtual IP on ${virtualIp.nic}; those that a change replaces count until it is over`;
+    throw new Error(`${why}. Engine 'userspace' has no such limit`, { cause: error });
+  }
 }
 
 /** What a dead daemon served and this one does not. */

@@ -17,7 +17,7 @@ export const configOptions = [
     argument: "PATH",
     required: false,
     defaultText: DEFAULT_SOCKET,
-    description: "the control socket; the option --socket goes before it",
+    description: "the control socket; the option --socket goes before it; not changed by a reload",
   },
   {
     name: "log-level",
@@ -32,14 +32,14 @@ export const configOptions = [
     required: false,
     defaultText: "auto",
     description:
-      "of the frames of foreign buckets, one in N is counted and the others are dropped before they are copied; auto follows the load",
+      "of the frames of foreign buckets, one in N is counted and the others are dropped before they are copied; auto follows the load; not changed by a reload",
   },
   {
     name: "workers",
     argument: "N",
     required: false,
     defaultText: "1",
-    description: `threads of the engine userspace, 1 to ${MAX_WORKERS}; more than one pays where an interface spreads its frames over several CPUs`,
+    description: `threads of the engine userspace, 1 to ${MAX_WORKERS}; more than one pays where an interface spreads its frames over several CPUs; not changed by a reload`,
   },
 ] as const satisfies readonly OptionEntry[];
 

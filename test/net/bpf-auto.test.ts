@@ -12,7 +12,7 @@ import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { clientProgram, projectRoot } from "../lab/paths.ts";
 import { describeBpf } from "./describe-bpf.ts";
-import { answersPing, snapshot, statusOf, until } from "./host-tools.ts";
+import { answersPing, CLUSTER_MAC, snapshot, statusOf, until } from "./host-tools.ts";
 
 const ADDON = path.join(projectRoot, "native/build/Release/clusteripd_bpf.node");
 const USERSPACE = { env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } };
@@ -51,6 +51,20 @@ describeBpf("bpf: the engine auto", { tools: ["ping", "setpriv"] }, () => {
     await until(() => answersPing(lab.client(), lab.vip), 2000);
     return (await statusOf(daemon)).virtualIps[0]?.engine;
   }
+
+  it("refuses the virtual IP for which an interface has no room any more, and says what has", async () => {
+    const vips = Array.from({ length: 256 }, (_, index) => ({
+      ...{ vip: `10.77.1.${index}`, clustermac: CLUSTER_MAC, "total-nodes": 2, "local-node": [1] },
+    }));
+    const daemon = await start({ vips, startTimeoutMs: 60_000 });
+    const one = ["add", lab.vip, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
+    const refused = await clusterip(lab, node, one);
+    expect(refused.status).not.toBe(0);
+    expect(refused.stderr).toContain("there is no room for another virtual IP on eth0");
+    expect(await clusterip(lab, node, [...one, "--engine", "userspace"])).toMatchObject({ status: 0 });
+    expect((await statusOf(daemon)).virtualIps).toHaveLength(257);
+    await daemon.kill("SIGTERM");
+  });
 
   it("is bpf", async () => {
     const daemon = await start();

@@ -53,11 +53,12 @@ const noBalancer: Bound = {
 };
 
 const threeThreads =
-  "Client, server and packet path are three threads that all want to run. Where there are fewer CPUs one of them always " +
-  "waits, which is the idle time; the plain address has none, because the kernel takes in its packets on the client's " +
-  "CPU. A large part of the daemon's time is the host's own TCP, in the write to the TUN, which the plain address has " +
-  "under softirq; the rest is a copy out of the kernel and one back. Tried and not better: the thread at a higher " +
-  "priority (smaller batches), busy polling, two workers.";
+  "Client, server and packet path are three threads. On two CPUs the scheduler lets packet path and server take turns on " +
+  "one, and the client on the other waits for their answers, as a trace shows: that is the idle time; the plain address " +
+  "has none, because the kernel takes in its packets on the client's CPU. A large part of the daemon's time is the " +
+  "host's own TCP, in the write to the TUN, which the plain address has under softirq; the rest is a copy out of the " +
+  "kernel and one back. Tried and not better: the thread at a higher priority (smaller batches), busy polling, a pause " +
+  "between batches, two workers, receive packet steering on the TUN, io_uring.";
 const softwareSwitch =
   "The bridge copies every frame to a group MAC for each node and for itself, and all nodes take them in on the CPUs of " +
   "this one machine, where two web servers take turns besides; a switch copies in hardware, and each node has CPUs of " +

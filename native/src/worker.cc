@@ -14,8 +14,6 @@ namespace {
 
 constexpr std::uint64_t kWakeTag = 0;  // interface ids start at 1
 constexpr std::uint16_t kVlanIdMask = 0x0fff;
-// A batch takes well below a millisecond; a worker that does not answer for this long is stuck.
-constexpr auto kJobTimeout = std::chrono::seconds(2);
 
 SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
 
@@ -33,8 +31,7 @@ bool has_inner_tag(const CapturedFrame& captured) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
-                                              const std::string& thread_name) {
+Result<std::unique_ptr<Worker>> Worker::start(Tun tun, const WorkerOptions& options) {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return last_error("epoll_create1");
   Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -46,7 +43,7 @@ Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
     return last_error("epoll_ctl");
   }
   std::unique_ptr<Worker> worker(
-      new Worker(std::move(tun), subscribes, std::move(epoll), std::move(wake)));
+      new Worker(std::move(tun), options, std::move(epoll), std::move(wake)));
   // Signals are JavaScript's: the thread inherits a mask that blocks them all.
   sigset_t all;
   sigset_t previous;
@@ -54,13 +51,14 @@ Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
   pthread_sigmask(SIG_SETMASK, &all, &previous);
   worker->thread_ = std::thread([self = worker.get()] { self->work(); });
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  pthread_setname_np(worker->thread_.native_handle(), thread_name.c_str());
+  pthread_setname_np(worker->thread_.native_handle(), options.thread_name.c_str());
   return worker;
 }
 
-Worker::Worker(Tun tun, bool subscribes, Fd epoll, Fd wake) noexcept
+Worker::Worker(Tun tun, const WorkerOptions& options, Fd epoll, Fd wake) noexcept
     : tun_(std::move(tun)),
-      subscribes_(subscribes),
+      subscribes_(options.subscribes),
+      job_timeout_(options.job_timeout),
       epoll_(std::move(epoll)),
       wake_(std::move(wake)) {}
 
@@ -85,7 +83,7 @@ std::optional<SysError> Worker::on_worker(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   jobs_.push_back(job);
   wake_worker();
-  if (job_done_.wait_for(lock, kJobTimeout, [&job] { return job->done; })) return std::nullopt;
+  if (job_done_.wait_for(lock, job_timeout_, [&job] { return job->done; })) return std::nullopt;
   // It refers to the caller's stack: it must not run any more. run_jobs() holds the lock while
   // a job runs, so here it has not begun.
   std::erase(jobs_, job);
@@ -245,8 +243,8 @@ void Worker::rebuild_table(Id nic) {
   nics_[nic].table.assign(entries);
 }
 
-std::optional<SysError> Worker::replace_tun(Tun tun) {
-  return on_worker([&] { tun_ = std::move(tun); });
+std::optional<SysError> Worker::swap_tun(Tun& tun) {
+  return on_worker([&] { std::swap(tun_, tun); });
 }
 
 std::optional<SysError> Worker::add_nic(Id nic) {
@@ -308,8 +306,21 @@ std::optional<SysError> Worker::add_virtual_ip(Id virtual_ip, Id nic,
     if (subscribes_ && found.capture && !found.capture->join(settings.cluster_mac)) {
       return last_error("PACKET_ADD_MEMBERSHIP");
     }
+    const auto old = std::ranges::find_if(virtual_ips_, [&](const auto& entry) {
+      const VirtualIpState& state = entry.second;
+      return state.nic == nic && state.settings.address_host == settings.address_host;
+    });
     change(found, nic, prefilter, false, [&] {
-      virtual_ips_[virtual_ip] = {.nic = nic, .settings = settings, .counters = {}};
+      VirtualIpState state{.nic = nic, .settings = settings, .counters = {}};
+      if (old != virtual_ips_.end()) {
+        state.counters = old->second.counters;
+        // Memberships are counted: where the MAC is the same, the new one's stays.
+        if (subscribes_ && found.capture) {
+          (void)found.capture->leave(old->second.settings.cluster_mac);
+        }
+        virtual_ips_.erase(old);
+      }
+      virtual_ips_[virtual_ip] = state;
       rebuild_table(nic);
     });
     return std::nullopt;

@@ -71,6 +71,12 @@ void configure_tun() {
   REQUIRE(ip(std::string("route add default dev ") + kTunName));
 }
 
+bool receive_on_second_cpu(const std::string& device) {
+  // The /sys of this network namespace.
+  return run("unshare --mount sh -c 'mount -t sysfs none /sys && echo 2 >/sys/class/net/" + device +
+             "/queues/rx-0/rps_cpus'");
+}
+
 Port::Port(const std::string& device)
     : fd_(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL))) {
   REQUIRE(fd_);

@@ -31,6 +31,10 @@ int index_of(const std::string& device);
 // Gives the TUN the virtual IP, so that packets for it are taken.
 void configure_tun();
 
+// Frames that the device gets from the first CPU go through the backlog of the second one. Returns
+// false when the kernel cannot do that.
+bool receive_on_second_cpu(const std::string& device);
+
 // A raw socket on one device, to write frames and to see what passes.
 class Port {
  public:

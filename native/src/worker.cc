@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <linux/if_ether.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -49,9 +48,16 @@ Result<std::unique_ptr<Worker>> Worker::start(Tun tun, const WorkerOptions& opti
   sigset_t previous;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &previous);
-  worker->thread_ = std::thread([self = worker.get()] { self->work(); });
+  const auto run = [](void* self) -> void* {
+    static_cast<Worker*>(self)->work();
+    return nullptr;
+  };
+  pthread_t thread{};
+  const int refusal = pthread_create(&thread, nullptr, run, worker.get());
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  pthread_setname_np(worker->thread_.native_handle(), options.thread_name.c_str());
+  if (refusal != 0) return SysError{.call = "pthread_create", .error = refusal};
+  worker->thread_ = thread;
+  pthread_setname_np(thread, options.thread_name.c_str());
   return worker;
 }
 
@@ -67,8 +73,9 @@ Worker::~Worker() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  if (!thread_) return;
   wake_worker();
-  if (thread_.joinable()) thread_.join();
+  pthread_join(*thread_, nullptr);
 }
 
 void Worker::wake_worker() const noexcept {

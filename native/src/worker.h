@@ -22,6 +22,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <pthread.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -32,7 +33,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -170,7 +170,8 @@ class Worker {
   std::condition_variable job_done_;
   std::deque<std::shared_ptr<Job>> jobs_;
   bool stopping_ = false;
-  std::thread thread_;
+  // Not std::thread: without exceptions that ends the process when there can be no more threads.
+  std::optional<pthread_t> thread_;
 };
 
 }  // namespace clusterip

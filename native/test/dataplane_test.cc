@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <atomic>
@@ -170,6 +171,23 @@ TEST_WITH_WORKERS(dataplane_starts_once) {
     CHECK(std::holds_alternative<SysError>(second));
     CHECK_EQUAL(std::get<SysError>(second).error, EBUSY);
   }
+  CHECK_EQUAL(index_of(kTunName), 0);
+  (void)started(workers);
+}
+
+// More than there is address space: no thread of default size can be made.
+TEST_WITH_WORKERS(dataplane_without_threads_does_not_start) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  pthread_attr_t before;
+  pthread_attr_t attributes;
+  REQUIRE(::pthread_getattr_default_np(&before) == 0);
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, std::size_t{1} << 60) == 0);
+  REQUIRE(::pthread_setattr_default_np(&attributes) == 0);
+  const auto refused = Dataplane::start(kTunName, workers);
+  REQUIRE(::pthread_setattr_default_np(&before) == 0);
+  REQUIRE(std::holds_alternative<SysError>(refused));
+  CHECK_EQUAL(std::get<SysError>(refused).error, EAGAIN);
   CHECK_EQUAL(index_of(kTunName), 0);
   (void)started(workers);
 }

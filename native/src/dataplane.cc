@@ -56,7 +56,6 @@ std::optional<SysError> Dataplane::on_all(Act act, Undo undo) {
 
 template <typename Counters, typename Read>
 Result<Counters> Dataplane::sum(Read read) {
-  const std::lock_guard lock(mutex_);
   Counters sum;
   const auto failed = on_all(
       [&](Worker& worker, std::size_t) -> std::optional<SysError> {
@@ -111,9 +110,14 @@ std::optional<SysError> Dataplane::open_nic(Id nic, int ifindex) {
     break;
   }
   const auto failed = on_all(
-      [&](Worker& worker, std::size_t i) { return worker.open_nic(nic, std::move(captures[i])); },
+      [&](Worker& worker, std::size_t i) -> std::optional<SysError> {
+        if (i >= captures.size()) return std::nullopt;
+        return worker.open_nic(nic, std::move(captures[i]));
+      },
       [&](Worker& worker, std::size_t) { return worker.close_nic(nic); });
   found->second.is_open = !failed;
+  const bool is_unshared = !failed && captures.size() < workers_.size();
+  found->second.unshared_ifindex = is_unshared ? ifindex : 0;
   return failed;
 }
 
@@ -122,8 +126,10 @@ std::optional<SysError> Dataplane::close(Id nic) {
   if (found == nics_.end() || !found->second.is_open) return std::nullopt;
   const auto failed = on_all([&](Worker& worker, std::size_t) { return worker.close_nic(nic); },
                              [](Worker&, std::size_t) { return true; });
-  found->second.is_open = failed.has_value();
-  return failed;
+  if (failed) return failed;
+  found->second.is_open = false;
+  found->second.unshared_ifindex = 0;
+  return std::nullopt;
 }
 
 std::optional<SysError> Dataplane::close_nic(Id nic) {
@@ -223,10 +229,17 @@ std::optional<SysError> Dataplane::set_prefilter(Id nic, const Prefilter& prefil
 }
 
 Result<NicCounters> Dataplane::nic_counters(Id nic) {
-  return sum<NicCounters>([&](Worker& worker) { return worker.nic_counters(nic); });
+  const std::lock_guard lock(mutex_);
+  auto result = sum<NicCounters>([&](Worker& worker) { return worker.nic_counters(nic); });
+  if (auto* counters = std::get_if<NicCounters>(&result)) {
+    const int unshared = nics_[nic].unshared_ifindex;
+    if (unshared != 0 && is_link_up(unshared)) counters->is_capture_stale = true;
+  }
+  return result;
 }
 
 Result<VirtualIpCounters> Dataplane::virtual_ip_counters(Id virtual_ip) {
+  const std::lock_guard lock(mutex_);
   return sum<VirtualIpCounters>(
       [&](Worker& worker) { return worker.virtual_ip_counters(virtual_ip); });
 }

@@ -61,6 +61,9 @@ class Dataplane {
   struct Nic {
     Prefilter prefilter;
     bool is_open = false;
+    // Of the interface, when the first worker has all of its frames because they could not be
+    // shared; or 0.
+    int unshared_ifindex = 0;
   };
   struct VirtualIp {
     Id nic = 0;

@@ -204,12 +204,19 @@ void Worker::settle(Nic& nic) noexcept {
 
 void Worker::attach_prefilter(Nic& nic, Id id) noexcept {
   if (!nic.capture) return;
-  if (nic.capture->set_filter(nic.prefilter.program)) {
-    nic.counters.prefilter_errno = 0;
-    return;
-  }
-  nic.counters.prefilter_errno = errno;
+  const auto attach = [&nic] { return nic.capture->set_filter(nic.prefilter.program) ? 0 : errno; };
+  int& refusal = nic.counters.prefilter_errno;
+  const int first = attach();
+  refusal = first;
+  if (refusal == 0) return;
+  if (first == ENOMEM) settle(nic);  // what waits has passed the old filter, and counts by that
+  nic.capture->clear_filter();
   apply_weights(nic, id);  // everything passes from now on
+  if (first != ENOMEM) return;
+  // While a filter is replaced both count against net.core.optmem_max: alone it may fit. What has
+  // passed in between is nobody's sample.
+  refusal = attach();
+  if (refusal == 0) settle(nic);
 }
 
 void Worker::apply_weights(Nic& nic, Id id) noexcept {
@@ -373,6 +380,7 @@ Result<NicCounters> Worker::nic_counters(Id nic) {
   const auto failed = with(nics_, nic, [&](Nic& found) -> std::optional<SysError> {
     if (found.capture) found.counters.kernel_dropped += found.capture->take_drops();
     counters = found.counters;
+    counters.is_capture_stale = found.capture && !found.capture->is_bound();
     return std::nullopt;
   });
   if (failed) return *failed;

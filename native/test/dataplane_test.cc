@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <numeric>
 #include <thread>
 
@@ -752,6 +753,58 @@ TEST_WITH_WORKERS(device_disappears_under_traffic) {
   (void)traffic.stop();
 }
 
+TEST_WITH_WORKERS(capture_of_a_device_that_left_and_came_back_is_stale) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0, workers);
+  const int ifindex = index_of("nic0");
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  REQUIRE(ip("link set nic0 down"));
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  std::promise<pid_t> there;
+  std::promise<void> moved;
+  std::thread elsewhere([&, here = ::gettid()] {
+    REQUIRE(::unshare(CLONE_NEWNET) == 0);
+    there.set_value(::gettid());
+    moved.get_future().wait();
+    REQUIRE(ip("link set nic0 netns " + std::to_string(here)));
+  });
+  REQUIRE(ip("link set nic0 netns " + std::to_string(there.get_future().get())));
+  moved.set_value();
+  elsewhere.join();
+  REQUIRE(ip("link set nic0 arp off up"));
+  REQUIRE(index_of("nic0") == ifindex);
+  CHECK(counters_of(*served.dataplane, served.nic).is_capture_stale);
+  CHECK(!served.dataplane->open_nic(served.nic, ifindex));
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  CHECK(Port("peer0").send(datagram_from(1)));
+  CHECK_EQUAL(counters_after(*served.dataplane, served.nic, 1).received.frames, 1u);
+}
+
+// One worker has all frames until the link is up and the capture is opened again.
+TEST(capture_cannot_be_shared_while_the_link_is_down) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  const OldFanout old;
+  REQUIRE(ip("link set nic0 down"));
+  const Served served = serve(0xffff, 3);
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  REQUIRE(ip("link set nic0 up"));
+  CHECK(is_subscribed(kMacDigits));
+  const Port peer("peer0");
+  for (const bool is_shared : {false, true}) {
+    const auto before = counters_of(*served.dataplane, served.nic);
+    CHECK_EQUAL(before.is_capture_stale, !is_shared);
+    for (const unsigned cpu : {0u, 1u}) {
+      const OnCpu sender{cpu};
+      CHECK(peer.send(datagram_from(1)));
+    }
+    const auto counters = counters_after(*served.dataplane, served.nic, before.received.frames + 2);
+    CHECK_EQUAL(counters.received.frames, before.received.frames + 2);
+    CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+  }
+  // What fails for another reason is still an error.
+  CHECK_EQUAL(error_of(served.dataplane->open_nic(served.nic, 4242)), ENODEV);
+}
+
 TEST(prefilter_drops_in_the_kernel_and_weighs_what_it_passes) {
   if (const auto reason = enter_network()) SKIP(*reason);
   const Served served = serve(0);
@@ -792,6 +845,29 @@ TEST_WITH_WORKERS(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weigh
   CHECK_EQUAL(counters.prefilter_errno, EINVAL);
   CHECK_EQUAL(counters.received.frames, 2u);
   check_sum(counters);
+}
+
+// Two of them are more than the socket may have, so the old one goes first: what passes until the
+// new one is there has not been chosen by either.
+TEST_WITH_WORKERS(prefilters_that_replace_each_other_weigh_nothing_in_between) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  set_sysctl("core/optmem_max", "20000");
+  const Served served = serve(0, workers);
+  Prefilter none{.not_ours_weight = 8, .foreign_weights = {{.address_host = kVip, .frames = 8}}};
+  constexpr sock_filter kLoad{.code = BPF_LD | BPF_W | BPF_IMM, .jt = 0, .jf = 0, .k = 1};
+  none.program.assign(1500, kLoad);
+  none.program.push_back(kDropAll);
+  CHECK(!served.dataplane->set_prefilter(served.nic, none, true));
+  const auto before = counters_of(*served.dataplane, served.nic);
+  Traffic traffic;
+  for (unsigned i = 0; i < 300; ++i) {
+    CHECK(!served.dataplane->set_prefilter(served.nic, none, i % 2 == 0));
+  }
+  (void)traffic.stop();
+  const auto counters = counters_of(*served.dataplane, served.nic);
+  CHECK_EQUAL(counters.prefilter_errno, 0);
+  CHECK(counters.received.frames > before.received.frames);
+  CHECK_EQUAL(counters.received_variance.frames, 0.0);
 }
 
 TEST_WITH_WORKERS(prefilters_change_under_traffic) {

@@ -30,7 +30,10 @@ Octets receive_from(int fd, std::chrono::milliseconds timeout) {
   return octets;
 }
 
-std::atomic<bool> is_fanout_old = false;
+std::atomic<bool>& is_fanout_old() {
+  static std::atomic<bool> is_old = false;
+  return is_old;
+}
 
 bool is_link_of_down(int socket) {
   sockaddr_ll address{};
@@ -50,8 +53,8 @@ bool run(const std::string& command) {
 
 }  // namespace
 
-OldFanout::OldFanout() noexcept { is_fanout_old = true; }
-OldFanout::~OldFanout() { is_fanout_old = false; }
+OldFanout::OldFanout() noexcept { is_fanout_old() = true; }
+OldFanout::~OldFanout() { is_fanout_old() = false; }
 
 void set_sysctl(const std::string& path, const std::string& value) {
   std::ofstream("/proc/sys/net/" + path) << value;
@@ -146,10 +149,12 @@ bool is_subscribed(const std::string& mac_digits) {
 }  // namespace clusterip::test
 
 // In place of the C library's: what an older kernel refuses.
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): its names are reserved ones
 extern "C" int setsockopt(int socket, int level, int option, const void* value,
                           socklen_t length) noexcept {
   using namespace clusterip::test;
-  if (is_fanout_old && level == SOL_PACKET && option == PACKET_FANOUT && is_link_of_down(socket)) {
+  if (is_fanout_old() && level == SOL_PACKET && option == PACKET_FANOUT &&
+      is_link_of_down(socket)) {
     errno = EINVAL;
     return -1;
   }

@@ -66,8 +66,8 @@ struct NicCounters {
   std::uint64_t kernel_dropped = 0;
   std::uint64_t capture_errors = 0;
   int prefilter_errno = 0;  // why the prefilter is not in force, 0 when it is
-  // The capture has to be opened again: the interface has left this network namespace, maybe to
-  // come back as what it was, or its frames can be shared among the workers now.
+  // The capture has to be opened again: its interface is gone or has left this network namespace,
+  // maybe to come back as what it was; or the frames can be shared among the workers now.
   bool is_capture_stale = false;
   DeliveryError last_delivery_error;
 

@@ -439,10 +439,10 @@ class Pair {
  public:
   static constexpr std::uint16_t kMask = 0b0001;
 
-  Pair() : peer_("peer0") {
+  explicit Pair(milliseconds timeout = milliseconds(500)) : peer_("peer0") {
     std::vector<Tun> queues;
     for (const Pipe& pipe : pipes_) queues.push_back(pipe.queue());
-    auto result = Dataplane::start(std::move(queues), kTimeout);
+    auto result = Dataplane::start(std::move(queues), timeout);
     REQUIRE(std::holds_alternative<std::unique_ptr<Dataplane>>(result));
     dataplane_ = std::get<std::unique_ptr<Dataplane>>(std::move(result));
     nic_ = id_of(dataplane_->add_nic());
@@ -492,8 +492,6 @@ class Pair {
   }
 
  private:
-  static constexpr milliseconds kTimeout{300};
-
   std::array<Pipe, 2> pipes_;
   Port peer_;
   std::unique_ptr<Dataplane> dataplane_;
@@ -636,10 +634,10 @@ TEST(workers_that_differ_are_told_by_every_call) {
   if (const auto reason = enter_network_of_two()) SKIP(*reason);
   {
     // The first has done it, and stands still when it shall take it back.
-    Pair pair;
+    Pair pair(milliseconds(2000));
     pair.stop(1);
     std::thread late([&pair] {
-      std::this_thread::sleep_for(milliseconds(100));
+      std::this_thread::sleep_for(milliseconds(1000));
       pair.stop_soon(0);
     });
     CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0xffff, {})), ETIMEDOUT);

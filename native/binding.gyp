@@ -33,6 +33,7 @@
         "src/filter_probe.cc",
         "src/judge_object.cc",
         "src/send_once.cc",
+        "src/settle.cc",
         "src/tun.cc",
         "src/verdict.cc",
         "src/worker.cc"

@@ -14,7 +14,8 @@
 #define ETHERTYPE_QINQ 0x88a8  // 802.1ad
 #define VLAN_ID_MASK 0x0fff
 // The verifier wants a bound. Nobody puts one priority tag into another; a frame with more of
-// them counts as tagged.
+// them counts as tagged. The kernel would take all of them off and hand the host a frame that
+// nobody has judged: it is dropped.
 #define MAX_TAGS 4
 #define IPV4_HEADER 20  // without options
 #define FRAGMENT_OFFSET_MASK 0x1fff
@@ -45,6 +46,7 @@ struct judgement {
   enum clusterip_reason reason;
   __u8 bucket;   // 1 to total_nodes, 0 when no bucket was computed
   bool is_ours;  // the destination address is a virtual IP, and this is it
+  bool has_too_many_tags;
   union {
     struct clusterip_virtual_ip virtual_ip;
     __u64 words[2];
@@ -183,7 +185,8 @@ static __always_inline enum clusterip_reason judge(const struct frame* frame, __
     if (!load_be16(frame, offset + 2, &ether_type)) return UNREADABLE;
     offset += VLAN_TAG;
   }
-  if (is_tag(ether_type)) return REASON_VLAN_TAGGED;
+  judgement->has_too_many_tags = is_tag(ether_type);
+  if (judgement->has_too_many_tags) return REASON_VLAN_TAGGED;
   if (ether_type != ETHERTYPE_IPV4) return REASON_NOT_IPV4;
   if (packet_type == PACKET_TYPE_OTHER_HOST) return REASON_OTHER_HOST;
   return judge_ipv4(frame, judgement, offset);

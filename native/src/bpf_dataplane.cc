@@ -9,11 +9,6 @@
 namespace clusterip {
 namespace {
 
-// The interface is gone, and with it everything that was on it.
-bool is_gone(const SysError& error) noexcept {
-  return error.error == ENODEV || error.error == ENXIO;
-}
-
 Result<Program> copy_of(const Program& program) {
   Fd fd(::fcntl(program.fd.get(), F_DUPFD_CLOEXEC, 0));
   if (!fd) return last_error("dup");
@@ -119,7 +114,7 @@ std::optional<SysError> BpfDataplane::attach(int ifindex, const AttachOptions& o
 std::optional<SysError> BpfDataplane::detach() {
   std::optional<SysError> first;
   const auto note = [&first](const std::optional<SysError>& error) {
-    if (error && !is_gone(*error) && error->error != ENOENT && !first) first = error;
+    if (error && !is_interface_gone(*error) && error->error != ENOENT && !first) first = error;
   };
   if (xdp_) note(xdp_->detach());
   if (tc_) note(tc_->detach());
@@ -170,7 +165,8 @@ std::optional<SysError> BpfDataplane::subscribe_all(int ifindex, bool is_known_i
 
 // Ends the subscription that came with the entry, unless another virtual IP needs it.
 std::optional<SysError> BpfDataplane::release_mac(const BpfVirtualIp& gone) const {
-  if ((gone.settings.flags & VIRTUAL_IP_OWNS_MAC) == 0 || ifindex_ == 0) return std::nullopt;
+  const int ifindex = judged_ifindex();
+  if ((gone.settings.flags & VIRTUAL_IP_OWNS_MAC) == 0 || ifindex == 0) return std::nullopt;
   auto entries = maps_.list();
   if (const auto* error = std::get_if<SysError>(&entries)) return *error;
   for (BpfVirtualIp& entry : std::get<std::vector<BpfVirtualIp>>(entries)) {
@@ -179,9 +175,9 @@ std::optional<SysError> BpfDataplane::release_mac(const BpfVirtualIp& gone) cons
     entry.settings.flags |= VIRTUAL_IP_OWNS_MAC;
     return maps_.write(entry);
   }
-  const auto error = unsubscribe(ifindex_, mac_of(gone.settings));
+  const auto error = unsubscribe(ifindex, mac_of(gone.settings));
   // Somebody else has removed it already, or the interface with it.
-  if (error && (error->error == ENOENT || is_gone(*error))) return std::nullopt;
+  if (error && (error->error == ENOENT || is_interface_gone(*error))) return std::nullopt;
   return error;
 }
 
@@ -209,7 +205,7 @@ std::optional<SysError> BpfDataplane::set_virtual_ip(const BpfSettings& settings
     }
   }
   const unsigned gained = settings.local_mask & ~(old != nullptr ? old->local_mask : 0u);
-  if (gained != 0 && ifindex_ != 0) settle_received_frames();
+  if (gained != 0 && judged_ifindex() != 0) settle_received_frames();
   if (const auto error = maps_.write(entry)) return error;
   if (old == nullptr || is_same_mac) return std::nullopt;
   return release_mac({.address_wire = settings.address_wire, .settings = *old});
@@ -221,7 +217,7 @@ std::optional<SysError> BpfDataplane::set_local(in_addr_t address_wire, std::uin
   BpfVirtualIp entry{.address_wire = address_wire,
                      .settings = std::get<clusterip_virtual_ip>(known)};
   const unsigned gained = local_mask & ~unsigned{entry.settings.local_mask};
-  if (gained != 0 && ifindex_ != 0) settle_received_frames();
+  if (gained != 0 && judged_ifindex() != 0) settle_received_frames();
   entry.settings.local_mask = local_mask;
   return maps_.write(entry);
 }

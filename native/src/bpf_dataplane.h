@@ -85,6 +85,12 @@ class BpfDataplane {
   std::optional<SysError> subscribe_entry(BpfVirtualIp& entry, bool is_known_interface) const;
   [[nodiscard]] std::optional<SysError> release_mac(const BpfVirtualIp& gone) const;
 
+  // Where a change of the maps is in force at once, 0 when nowhere: from prepare() on that is the
+  // interface whose programs are adopted.
+  [[nodiscard]] int judged_ifindex() const noexcept {
+    return ifindex_ != 0 ? ifindex_ : adopted_ifindex_;
+  }
+
   std::string object_path_;
   BpfMaps maps_;
   std::optional<LoadedObject> loaded_;

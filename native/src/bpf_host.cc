@@ -24,7 +24,7 @@ std::optional<SysError> end_subscriptions(int ifindex, const ProgramInfo& progra
   for (const BpfVirtualIp& entry : std::get<std::vector<BpfVirtualIp>>(entries)) {
     if ((entry.settings.flags & VIRTUAL_IP_OWNS_MAC) == 0) continue;
     const auto error = unsubscribe(ifindex, mac_of(entry.settings));
-    if (error && error->error != ENOENT && !first) first = error;
+    if (error && error->error != ENOENT && !is_interface_gone(*error) && !first) first = error;
   }
   return first;
 }
@@ -47,24 +47,24 @@ std::optional<SysError> probe_bpf(const std::string& object_path) {
 Result<bool> remove_programs(int ifindex) {
   const auto tc = find_tc(ifindex);
   if (const auto* error = std::get_if<SysError>(&tc)) {
-    if (error->error == ENODEV) return false;  // the interface has gone meanwhile
+    if (is_interface_gone(*error)) return false;
     return *error;
   }
   const auto xdp = find_xdp(ifindex);
-  if (const auto* error = std::get_if<SysError>(&xdp)) return *error;
+  if (const auto* error = std::get_if<SysError>(&xdp)) {
+    if (is_interface_gone(*error)) return false;
+    return *error;
+  }
   const auto& found_tc = std::get<std::optional<TcAttachment>>(tc);
   const auto& found_xdp = std::get<XdpState>(xdp).ours;
   if (!found_tc && !found_xdp) return false;
   const ProgramInfo& program = found_tc ? found_tc->program.info : found_xdp->program.info;
   std::optional<SysError> first = end_subscriptions(ifindex, program);
-  if (found_xdp) {
-    const auto error = found_xdp->detach();
-    if (error && !first) first = error;
-  }
-  if (found_tc) {
-    const auto error = found_tc->detach();
-    if (error && !first) first = error;
-  }
+  const auto note = [&first](const std::optional<SysError>& error) {
+    if (error && !is_interface_gone(*error) && !first) first = error;
+  };
+  if (found_xdp) note(found_xdp->detach());
+  if (found_tc) note(found_tc->detach());
   if (first) return *first;
   return true;
 }

@@ -30,10 +30,14 @@ bpf_tc_opts options_of(std::uint32_t priority) noexcept {
 }
 
 // The id of the program in our filter, 0 for none.
-std::uint32_t filter_program(int ifindex, std::uint32_t priority) noexcept {
+Result<std::uint32_t> filter_program(int ifindex, std::uint32_t priority) noexcept {
   const bpf_tc_hook hook = hook_of(ifindex);
   bpf_tc_opts options = options_of(priority);
-  return bpf_tc_query(&hook, &options) == 0 ? options.prog_id : 0;
+  const int error = bpf_tc_query(&hook, &options);
+  // EINVAL: not even the qdisc is there.
+  if (error == -ENOENT || error == -EINVAL) return 0u;
+  if (error != 0) return SysError{.call = "query the tc filter", .error = -error};
+  return options.prog_id;
 }
 
 std::optional<SysError> set_filter(int ifindex, std::uint32_t priority, int fd,
@@ -104,7 +108,9 @@ Result<std::optional<TcAttachment>> find_tcx(int ifindex) {
 
 Result<std::optional<TcAttachment>> find_filter(int ifindex) {
   for (std::uint32_t priority = 1; priority <= kLastPriority; ++priority) {
-    const std::uint32_t id = filter_program(ifindex, priority);
+    const auto filter = filter_program(ifindex, priority);
+    if (const auto* error = std::get_if<SysError>(&filter)) return *error;
+    const auto id = std::get<std::uint32_t>(filter);
     if (id == 0) continue;
     auto opened = open_ours(id);
     if (const auto* error = std::get_if<SysError>(&opened)) return *error;
@@ -139,7 +145,11 @@ Result<TcAttachment> attach_tc(int ifindex, Program program, TcWay way) {
 }
 
 Result<bool> TcAttachment::is_intact() const {
-  if (way == TcWay::kClsact) return filter_program(ifindex, priority) == program.info.id;
+  if (way == TcWay::kClsact) {
+    const auto filter = filter_program(ifindex, priority);
+    if (const auto* error = std::get_if<SysError>(&filter)) return *error;
+    return std::get<std::uint32_t>(filter) == program.info.id;
+  }
   const auto tcx = tcx_query(ifindex);
   if (const auto* error = std::get_if<SysError>(&tcx)) return *error;
   for (const std::uint32_t id : std::get<TcxPrograms>(tcx).ids) {
@@ -157,12 +167,22 @@ std::optional<SysError> TcAttachment::replace(Program next) {
 }
 
 std::optional<SysError> TcAttachment::detach() const {
-  if (way == TcWay::kTcx) return tcx_detach(ifindex, program.fd.get());
-  const bpf_tc_hook hook = hook_of(ifindex);
-  const bpf_tc_opts options = options_of(priority);
-  const int error = bpf_tc_detach(&hook, &options);
-  if (error != 0) return SysError{.call = "detach the tc filter", .error = -error};
-  remove_empty_qdisc(ifindex);
+  std::optional<SysError> failed;
+  if (way == TcWay::kTcx) {
+    failed = tcx_detach(ifindex, program.fd.get());
+  } else {
+    const bpf_tc_hook hook = hook_of(ifindex);
+    const bpf_tc_opts options = options_of(priority);
+    const int error = bpf_tc_detach(&hook, &options);
+    if (error != 0) failed = SysError{.call = "detach the tc filter", .error = -error};
+  }
+  if (failed) {
+    // What it fails with when nothing is there differs between the ways and between kernels.
+    const auto intact = is_intact();
+    const auto* is_there = std::get_if<bool>(&intact);
+    if (is_there == nullptr || *is_there) return failed;
+  }
+  if (way == TcWay::kClsact) remove_empty_qdisc(ifindex);
   return std::nullopt;
 }
 

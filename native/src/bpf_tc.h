@@ -22,7 +22,8 @@ struct TcAttachment {
   [[nodiscard]] Result<bool> is_intact() const;
   // Puts another program in its place without a gap.
   [[nodiscard]] std::optional<SysError> replace(Program next);
-  // Also takes the qdisc away when nobody else has a filter there.
+  // Also takes the qdisc away when nobody else has a filter there. No error when somebody has
+  // removed the program already.
   [[nodiscard]] std::optional<SysError> detach() const;
 };
 

@@ -60,7 +60,13 @@ std::optional<SysError> XdpAttachment::replace(Program next) {
 }
 
 std::optional<SysError> XdpAttachment::detach() const {
-  return set_program(ifindex, -1, flag_of(mode), program.fd.get());
+  const auto failed = set_program(ifindex, -1, flag_of(mode), program.fd.get());
+  if (!failed) return std::nullopt;
+  const auto found = find_xdp(ifindex);
+  const auto* state = std::get_if<XdpState>(&found);
+  if (state == nullptr) return failed;
+  const bool is_there = state->ours && state->ours->program.info.id == program.info.id;
+  return is_there ? failed : std::nullopt;
 }
 
 }  // namespace clusterip

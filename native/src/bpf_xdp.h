@@ -17,6 +17,7 @@ struct XdpAttachment {
   Program program;
 
   [[nodiscard]] std::optional<SysError> replace(Program next);
+  // No error when somebody has removed or replaced the program already.
   [[nodiscard]] std::optional<SysError> detach() const;
 };
 

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/sock_diag.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -32,6 +34,14 @@ bool set_option(int fd, int level, int option, int value) noexcept {
 }
 
 }  // namespace
+
+bool is_link_up(int ifindex) noexcept {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  if (::if_indextoname(static_cast<unsigned>(ifindex), request.ifr_name) == nullptr) return false;
+  if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) return false;
+  return (request.ifr_flags & IFF_UP) != 0;
+}
 
 void FrameBatch::Unmap::operator()(std::uint8_t* memory) const noexcept {
   ::munmap(memory, kFrames * kBuffer);
@@ -145,27 +155,37 @@ Result<std::vector<Capture>> Capture::open(int ifindex, std::size_t sockets) {
     captures.push_back(std::get<Capture>(std::move(opened)));
   }
   if (sockets > 1) {
-    if (const auto error = share(captures)) return *error;
+    if (const auto error = share(captures)) {
+      // Before Linux 6.13 no socket can join a group while the link is down.
+      if (error->error != EINVAL || is_link_up(ifindex)) return *error;
+      captures.erase(captures.begin() + 1, captures.end());
+    }
   }
   return captures;
 }
 
 bool Capture::set_filter(std::span<const sock_filter> filter) const noexcept {
-  const auto attach = [&] {
-    // The kernel copies the program and does not write to it, whatever the type says.
-    const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
-                             // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
-                             .filter = const_cast<sock_filter*>(filter.data())};
-    return ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
-  };
-  if (!filter.empty() && attach()) return true;
-  const int refusal = errno;
+  if (filter.empty()) {
+    clear_filter();
+    return true;
+  }
+  // The kernel copies the program and does not write to it, whatever the type says.
+  const sock_fprog program{.len = static_cast<unsigned short>(filter.size()),
+                           // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast)
+                           .filter = const_cast<sock_filter*>(filter.data())};
+  return ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+void Capture::clear_filter() const noexcept {
   (void)set_option(fd_.get(), SOL_SOCKET, SO_DETACH_FILTER, 0);  // fails when there was none
-  if (filter.empty()) return true;
-  // While a filter is replaced both count against net.core.optmem_max: alone it may fit.
-  if (refusal == ENOMEM && attach()) return true;
-  errno = refusal;
-  return false;
+}
+
+bool Capture::is_bound() const noexcept {
+  sockaddr_ll address{};
+  socklen_t length = sizeof address;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets API
+  if (::getsockname(fd_.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) return true;
+  return address.sll_ifindex == ifindex_;
 }
 
 bool Capture::membership(int option, const MacAddress& mac) const noexcept {

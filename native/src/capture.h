@@ -70,21 +70,28 @@ class FrameBatch {
   std::vector<Control> controls_;
 };
 
+bool is_link_up(int ifindex) noexcept;
+
 class Capture {
  public:
   // As many sockets, which share the frames of the interface by the CPU that received them. None
-  // of them passes anything before its first set_filter().
+  // of them passes anything before its first set_filter(). It is a single one where the link is
+  // down and the kernel lets none share then.
   static Result<std::vector<Capture>> open(int ifindex, std::size_t sockets);
 
   // Replaces the filter of the socket, with none for an empty one: from one frame to the next.
-  // Returns false with errno set when the kernel refuses it; then there is no filter.
+  // Returns false with errno set when the kernel refuses it; then the old one stays.
   [[nodiscard]] bool set_filter(std::span<const sock_filter> filter) const noexcept;
+  void clear_filter() const noexcept;
 
   // Subscribes the interface to a link-layer multicast address; ends with the socket.
   [[nodiscard]] bool join(const MacAddress& mac) const noexcept;
   [[nodiscard]] bool leave(const MacAddress& mac) const noexcept;
 
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
+  // An interface that leaves the network namespace ends it for good, although the same one may
+  // come back with the same index.
+  [[nodiscard]] bool is_bound() const noexcept;
   // Frames that the kernel dropped because the socket's buffer was full, since the last call.
   [[nodiscard]] std::uint64_t take_drops() const noexcept;
   // An upper bound of the number of frames that wait in the socket now.

@@ -66,6 +66,9 @@ struct NicCounters {
   std::uint64_t kernel_dropped = 0;
   std::uint64_t capture_errors = 0;
   int prefilter_errno = 0;  // why the prefilter is not in force, 0 when it is
+  // The capture has to be opened again: its interface is gone or has left this network namespace,
+  // maybe to come back as what it was; or the frames can be shared among the workers now.
+  bool is_capture_stale = false;
   DeliveryError last_delivery_error;
 
   NicCounters& operator+=(const NicCounters& other) noexcept {
@@ -78,6 +81,7 @@ struct NicCounters {
     capture_errors += other.capture_errors;
     // One that has an error is enough to tell.
     if (other.prefilter_errno != 0) prefilter_errno = other.prefilter_errno;
+    is_capture_stale |= other.is_capture_stale;
     last_delivery_error += other.last_delivery_error;
     return *this;
   }

@@ -6,14 +6,19 @@
 //
 // A change reaches the workers one after the other. When a call returns it is in force for the
 // next frame, whichever worker gets that: giving up a bucket here and taking it elsewhere
-// afterwards never makes two answers. Calls may come from any thread, and run one at a time.
+// afterwards never makes two answers. A call that fails has changed nothing: what some workers
+// have done by then is taken back. Where that fails too, or where there is no way back (a capture
+// that is closed), the workers differ, and every later call fails with EIO: only a new dataplane
+// helps. Calls may come from any thread, and run one at a time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "counters.h"
@@ -30,12 +35,16 @@ class Dataplane {
   // EBUSY when the device exists.
   static Result<std::unique_ptr<Dataplane>> start(const std::string& tun_name,
                                                   std::size_t workers = 1);
+  // A worker for each queue.
+  static Result<std::unique_ptr<Dataplane>> start(std::vector<Tun> queues,
+                                                  std::chrono::milliseconds job_timeout);
 
   // Makes the TUN device anew after somebody has removed it.
   std::optional<SysError> reopen_tun(const std::string& tun_name);
 
   // As in Worker.
   Result<Id> add_nic();
+  // When it fails the interface has no capture, whatever it had before.
   std::optional<SysError> open_nic(Id nic, int ifindex);
   std::optional<SysError> close_nic(Id nic);
   std::optional<SysError> remove_nic(Id nic);
@@ -48,18 +57,36 @@ class Dataplane {
   Result<VirtualIpCounters> virtual_ip_counters(Id virtual_ip);
 
  private:
+  // What every worker has been told.
+  struct Nic {
+    Prefilter prefilter;
+    bool is_open = false;
+    // Of the interface, when the first worker has all of its frames because they could not be
+    // shared; or 0.
+    int unshared_ifindex = 0;
+  };
+  struct VirtualIp {
+    Id nic = 0;
+    VirtualIpSettings settings;
+  };
+
   explicit Dataplane(std::vector<std::unique_ptr<Worker>> workers) noexcept
       : workers_(std::move(workers)) {}
 
-  // Stops at the first error. What can fail for another reason than a stuck worker fails with
-  // the first worker, before anything has changed.
-  template <typename Act>
-  std::optional<SysError> on_all(Act act);
+  // Both get a worker and its index. `undo` takes back what `act` has done to it.
+  template <typename Act, typename Undo>
+  std::optional<SysError> on_all(Act act, Undo undo);
   template <typename Counters, typename Read>
   Result<Counters> sum(Read read);
+  std::optional<SysError> close(Id nic);
+  // To be called before buckets are gained: what has arrived was for their old owner.
+  static void settle_before_gain(const Nic& nic, unsigned gained) noexcept;
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unordered_map<Id, Nic> nics_;
+  std::unordered_map<Id, VirtualIp> virtual_ips_;
+  bool is_broken_ = false;
   Id next_id_ = 1;  // 0 is the workers' own
 };
 

@@ -210,6 +210,7 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
     object.Set("captureErrors", static_cast<double>(counters.capture_errors));
     object.Set("lastDeliveryErrno", counters.last_delivery_error.number);
     object.Set("prefilterErrno", counters.prefilter_errno);
+    object.Set("isCaptureStale", counters.is_capture_stale);
     return object;
   }
 

@@ -13,44 +13,43 @@ namespace {
 constexpr auto kLongest = std::chrono::milliseconds(10);
 constexpr auto kPause = std::chrono::microseconds(50);
 
-struct Backlog {
-  std::uint32_t processed = 0;  // since the machine started; wraps
-  std::uint32_t waiting = 0;
-};
-
 struct CloseFile {
   void operator()(std::FILE* file) const noexcept { (void)std::fclose(file); }
 };
 
-// One line a CPU, in hexadecimal: the first column counts processed frames, the twelfth (since
-// Linux 5.10) says how many wait.
-std::vector<Backlog> read_backlogs() noexcept {
-  std::vector<Backlog> backlogs;
+// One line a CPU, in hexadecimal: the twelfth column (since Linux 5.10) says how many frames wait.
+std::vector<std::uint32_t> read_backlogs() noexcept {
+  std::vector<std::uint32_t> backlogs;
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen("/proc/net/softnet_stat", "re"));
   if (!file) return backlogs;
-  Backlog backlog;
-  while (std::fscanf(file.get(), "%x %*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %x%*[^\n]",
-                     &backlog.processed, &backlog.waiting) == 2) {
-    backlogs.push_back(backlog);
+  std::uint32_t waiting = 0;
+  while (std::fscanf(file.get(), "%*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %x%*[^\n]",
+                     &waiting) == 1) {
+    backlogs.push_back(waiting);
   }
   return backlogs;
 }
 
-bool has_settled(const std::vector<Backlog>& start, const std::vector<Backlog>& now) noexcept {
-  for (std::size_t cpu = 0; cpu < start.size() && cpu < now.size(); ++cpu) {
-    const std::uint32_t processed = now[cpu].processed - start[cpu].processed;
-    // First in, first out: what waited at the start has been processed, or nothing waits.
-    if (now[cpu].waiting != 0 && processed < start[cpu].waiting) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
+bool DrainedCpus::look(std::span<const std::uint32_t> waiting) noexcept {
+  if (!has_begun_) {
+    has_begun_ = true;
+    is_drained_.assign(waiting.size(), false);
+    left_ = waiting.size();
+  }
+  for (std::size_t cpu = 0; cpu < waiting.size() && cpu < is_drained_.size(); ++cpu) {
+    if (waiting[cpu] != 0 || is_drained_[cpu]) continue;
+    is_drained_[cpu] = true;
+    --left_;
+  }
+  return left_ == 0;
+}
+
 void settle_received_frames() noexcept {
-  const std::vector<Backlog> start = read_backlogs();
+  DrainedCpus cpus;
   const auto deadline = std::chrono::steady_clock::now() + kLongest;
-  while (!has_settled(start, read_backlogs()) && std::chrono::steady_clock::now() < deadline) {
+  while (!cpus.look(read_backlogs()) && std::chrono::steady_clock::now() < deadline) {
     std::this_thread::sleep_for(kPause);
   }
 }

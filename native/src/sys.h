@@ -18,6 +18,11 @@ struct SysError {
 template <typename T>
 using Result = std::variant<T, SysError>;
 
+// Of a call about an interface: it is gone, and with it everything that was on it.
+inline bool is_interface_gone(const SysError& failure) noexcept {
+  return failure.error == ENODEV || failure.error == ENXIO;
+}
+
 inline SysError last_error(const char* call) noexcept { return {.call = call, .error = errno}; }
 
 class Fd {

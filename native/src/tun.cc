@@ -55,7 +55,7 @@ Result<std::vector<Tun>> Tun::open(const std::string& name, std::size_t queues) 
     // The first makes the device and must not find one; the others join it.
     auto fd = open_queue(name, static_cast<short>(i == 0 ? kind | IFF_TUN_EXCL : kind));
     if (const auto* error = std::get_if<SysError>(&fd)) return *error;
-    tuns.push_back(Tun(std::get<Fd>(std::move(fd))));
+    tuns.emplace_back(std::get<Fd>(std::move(fd)));
   }
   return tuns;
 }

@@ -20,6 +20,9 @@ namespace clusterip {
 
 class Tun {
  public:
+  // A queue that is open already.
+  explicit Tun(Fd fd) noexcept : fd_(std::move(fd)) {}
+
   // Creates the device with as many queues, each an object of its own; it exists as long as one of
   // them. Addresses and state are the caller's.
   static Result<std::vector<Tun>> open(const std::string& name, std::size_t queues);
@@ -30,8 +33,6 @@ class Tun {
                              const Judgement& judgement) const noexcept;
 
  private:
-  explicit Tun(Fd fd) noexcept : fd_(std::move(fd)) {}
-
   Fd fd_;
 };
 

@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <linux/if_ether.h>
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -14,8 +13,6 @@ namespace {
 
 constexpr std::uint64_t kWakeTag = 0;  // interface ids start at 1
 constexpr std::uint16_t kVlanIdMask = 0x0fff;
-// A batch takes well below a millisecond; a worker that does not answer for this long is stuck.
-constexpr auto kJobTimeout = std::chrono::seconds(2);
 
 SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
 
@@ -33,8 +30,7 @@ bool has_inner_tag(const CapturedFrame& captured) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
-                                              const std::string& thread_name) {
+Result<std::unique_ptr<Worker>> Worker::start(Tun tun, const WorkerOptions& options) {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll) return last_error("epoll_create1");
   Fd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -46,21 +42,29 @@ Result<std::unique_ptr<Worker>> Worker::start(Tun tun, bool subscribes,
     return last_error("epoll_ctl");
   }
   std::unique_ptr<Worker> worker(
-      new Worker(std::move(tun), subscribes, std::move(epoll), std::move(wake)));
+      new Worker(std::move(tun), options, std::move(epoll), std::move(wake)));
   // Signals are JavaScript's: the thread inherits a mask that blocks them all.
   sigset_t all;
   sigset_t previous;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &previous);
-  worker->thread_ = std::thread([self = worker.get()] { self->work(); });
+  const auto run = [](void* self) -> void* {
+    static_cast<Worker*>(self)->work();
+    return nullptr;
+  };
+  pthread_t thread{};
+  const int refusal = pthread_create(&thread, nullptr, run, worker.get());
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
-  pthread_setname_np(worker->thread_.native_handle(), thread_name.c_str());
+  if (refusal != 0) return SysError{.call = "pthread_create", .error = refusal};
+  worker->thread_ = thread;
+  pthread_setname_np(thread, options.thread_name.c_str());
   return worker;
 }
 
-Worker::Worker(Tun tun, bool subscribes, Fd epoll, Fd wake) noexcept
+Worker::Worker(Tun tun, const WorkerOptions& options, Fd epoll, Fd wake) noexcept
     : tun_(std::move(tun)),
-      subscribes_(subscribes),
+      subscribes_(options.subscribes),
+      job_timeout_(options.job_timeout),
       epoll_(std::move(epoll)),
       wake_(std::move(wake)) {}
 
@@ -69,8 +73,9 @@ Worker::~Worker() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
+  if (!thread_) return;
   wake_worker();
-  if (thread_.joinable()) thread_.join();
+  pthread_join(*thread_, nullptr);
 }
 
 void Worker::wake_worker() const noexcept {
@@ -85,7 +90,7 @@ std::optional<SysError> Worker::on_worker(std::function<void()> task) {
   std::unique_lock lock(mutex_);
   jobs_.push_back(job);
   wake_worker();
-  if (job_done_.wait_for(lock, kJobTimeout, [&job] { return job->done; })) return std::nullopt;
+  if (job_done_.wait_for(lock, job_timeout_, [&job] { return job->done; })) return std::nullopt;
   // It refers to the caller's stack: it must not run any more. run_jobs() holds the lock while
   // a job runs, so here it has not begun.
   std::erase(jobs_, job);
@@ -199,12 +204,19 @@ void Worker::settle(Nic& nic) noexcept {
 
 void Worker::attach_prefilter(Nic& nic, Id id) noexcept {
   if (!nic.capture) return;
-  if (nic.capture->set_filter(nic.prefilter.program)) {
-    nic.counters.prefilter_errno = 0;
-    return;
-  }
-  nic.counters.prefilter_errno = errno;
+  const auto attach = [&nic] { return nic.capture->set_filter(nic.prefilter.program) ? 0 : errno; };
+  int& refusal = nic.counters.prefilter_errno;
+  const int first = attach();
+  refusal = first;
+  if (refusal == 0) return;
+  if (first == ENOMEM) settle(nic);  // what waits has passed the old filter, and counts by that
+  nic.capture->clear_filter();
   apply_weights(nic, id);  // everything passes from now on
+  if (first != ENOMEM) return;
+  // While a filter is replaced both count against net.core.optmem_max: alone it may fit. What has
+  // passed in between is nobody's sample.
+  refusal = attach();
+  if (refusal == 0) settle(nic);
 }
 
 void Worker::apply_weights(Nic& nic, Id id) noexcept {
@@ -245,8 +257,8 @@ void Worker::rebuild_table(Id nic) {
   nics_[nic].table.assign(entries);
 }
 
-std::optional<SysError> Worker::replace_tun(Tun tun) {
-  return on_worker([&] { tun_ = std::move(tun); });
+std::optional<SysError> Worker::swap_tun(Tun& tun) {
+  return on_worker([&] { std::swap(tun_, tun); });
 }
 
 std::optional<SysError> Worker::add_nic(Id nic) {
@@ -308,8 +320,21 @@ std::optional<SysError> Worker::add_virtual_ip(Id virtual_ip, Id nic,
     if (subscribes_ && found.capture && !found.capture->join(settings.cluster_mac)) {
       return last_error("PACKET_ADD_MEMBERSHIP");
     }
+    const auto old = std::ranges::find_if(virtual_ips_, [&](const auto& entry) {
+      const VirtualIpState& state = entry.second;
+      return state.nic == nic && state.settings.address_host == settings.address_host;
+    });
     change(found, nic, prefilter, false, [&] {
-      virtual_ips_[virtual_ip] = {.nic = nic, .settings = settings, .counters = {}};
+      VirtualIpState state{.nic = nic, .settings = settings, .counters = {}};
+      if (old != virtual_ips_.end()) {
+        state.counters = old->second.counters;
+        // Memberships are counted: where the MAC is the same, the new one's stays.
+        if (subscribes_ && found.capture) {
+          (void)found.capture->leave(old->second.settings.cluster_mac);
+        }
+        virtual_ips_.erase(old);
+      }
+      virtual_ips_[virtual_ip] = state;
       rebuild_table(nic);
     });
     return std::nullopt;
@@ -355,6 +380,7 @@ Result<NicCounters> Worker::nic_counters(Id nic) {
   const auto failed = with(nics_, nic, [&](Nic& found) -> std::optional<SysError> {
     if (found.capture) found.counters.kernel_dropped += found.capture->take_drops();
     counters = found.counters;
+    counters.is_capture_stale = found.capture && !found.capture->is_bound();
     return std::nullopt;
   });
   if (failed) return *failed;

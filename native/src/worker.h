@@ -22,7 +22,9 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <pthread.h>
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -31,7 +33,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -62,18 +63,27 @@ struct Prefilter {
   std::vector<Weight> foreign_weights;  // by virtual IP
 };
 
+// A batch takes well below a millisecond; a worker that does not answer for this long is stuck.
+inline constexpr std::chrono::milliseconds kJobTimeout{2000};
+
+struct WorkerOptions {
+  std::string thread_name;
+  bool subscribes = false;  // its sockets hold the interfaces' subscriptions to the cluster MACs
+  std::chrono::milliseconds job_timeout = kJobTimeout;
+};
+
+// A call that fails has changed nothing, by a timeout (ETIMEDOUT) too.
 class Worker {
  public:
   using Id = std::uint32_t;
 
-  // `subscribes`: its sockets hold the interfaces' subscriptions to the cluster MACs.
-  static Result<std::unique_ptr<Worker>> start(Tun tun, bool subscribes,
-                                               const std::string& thread_name);
+  static Result<std::unique_ptr<Worker>> start(Tun tun, const WorkerOptions& options);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  [[nodiscard]] std::optional<SysError> replace_tun(Tun tun);
+  // The caller gets the old one.
+  [[nodiscard]] std::optional<SysError> swap_tun(Tun& tun);
 
   // An interface is known by an id; its capture can be opened and closed as the device comes
   // and goes, while counters and virtual IPs stay. The ids are the caller's.
@@ -85,6 +95,8 @@ class Worker {
 
   // The prefilter of a change is the one that fits what is served after it. A change of local
   // buckets either gains or loses: one that does both has to be made in two, losses first.
+  // One that comes with an address that the interface has already takes the place, and the
+  // counters, of the old one: two of them would each judge by buckets of their own.
   [[nodiscard]] std::optional<SysError> add_virtual_ip(Id virtual_ip, Id nic,
                                                        const VirtualIpSettings& settings,
                                                        const Prefilter& prefilter);
@@ -120,7 +132,7 @@ class Worker {
     bool done = false;
   };
 
-  Worker(Tun tun, bool subscribes, Fd epoll, Fd wake) noexcept;
+  Worker(Tun tun, const WorkerOptions& options, Fd epoll, Fd wake) noexcept;
   std::optional<SysError> on_worker(std::function<void()> task);
   // The same with the interface or virtual IP of an id; ENOENT when there is none.
   template <typename State, typename Act>
@@ -147,6 +159,7 @@ class Worker {
 
   Tun tun_;
   bool subscribes_;
+  std::chrono::milliseconds job_timeout_;
   Fd epoll_;
   Fd wake_;
   FrameBatch batch_;
@@ -157,7 +170,8 @@ class Worker {
   std::condition_variable job_done_;
   std::deque<std::shared_ptr<Job>> jobs_;
   bool stopping_ = false;
-  std::thread thread_;
+  // Not std::thread: without exceptions that ends the process when there can be no more threads.
+  std::optional<pthread_t> thread_;
 };
 
 }  // namespace clusterip

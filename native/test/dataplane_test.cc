@@ -2,11 +2,14 @@
 // is about the hand-over of jobs between the control side and the workers.
 #include "dataplane.h"
 
+#include <fcntl.h>
 #include <linux/filter.h>
+#include <pthread.h>
 #include <sched.h>
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <numeric>
 #include <thread>
 
@@ -169,6 +172,23 @@ TEST_WITH_WORKERS(dataplane_starts_once) {
     CHECK(std::holds_alternative<SysError>(second));
     CHECK_EQUAL(std::get<SysError>(second).error, EBUSY);
   }
+  CHECK_EQUAL(index_of(kTunName), 0);
+  (void)started(workers);
+}
+
+// More than there is address space: no thread of default size can be made.
+TEST_WITH_WORKERS(dataplane_without_threads_does_not_start) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  pthread_attr_t before;
+  pthread_attr_t attributes;
+  REQUIRE(::pthread_getattr_default_np(&before) == 0);
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, std::size_t{1} << 60) == 0);
+  REQUIRE(::pthread_setattr_default_np(&attributes) == 0);
+  const auto refused = Dataplane::start(kTunName, workers);
+  REQUIRE(::pthread_setattr_default_np(&before) == 0);
+  REQUIRE(std::holds_alternative<SysError>(refused));
+  CHECK_EQUAL(std::get<SysError>(refused).error, EAGAIN);
   CHECK_EQUAL(index_of(kTunName), 0);
   (void)started(workers);
 }
@@ -382,6 +402,288 @@ TEST_WITH_WORKERS(gained_bucket_does_not_count_for_large_frames_that_wait) {
   check_gain_after_waiting(workers, 10000, 12);
 }
 
+namespace {
+
+// In place of a queue of the device: while it is full, a write to it waits.
+class Pipe {
+ public:
+  Pipe() {
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    read_ = Fd(ends[0]);
+    write_ = Fd(ends[1]);
+    REQUIRE(::fcntl(read_.get(), F_SETFL, O_NONBLOCK) == 0);
+  }
+
+  [[nodiscard]] Tun queue() const { return Tun(Fd(::fcntl(write_.get(), F_DUPFD_CLOEXEC, 0))); }
+
+  void fill() const {
+    REQUIRE(::fcntl(write_.get(), F_SETFL, O_NONBLOCK) == 0);
+    const Octets page(4096);
+    while (::write(write_.get(), page.data(), page.size()) > 0) continue;
+    REQUIRE(::fcntl(write_.get(), F_SETFL, 0) == 0);
+  }
+
+  void drain() const {
+    Octets octets(65536);
+    while (::read(read_.get(), octets.data(), octets.size()) > 0) continue;
+  }
+
+ private:
+  Fd read_;
+  Fd write_;
+};
+
+// Two workers that serve bucket 1, and that can be made to stand still one by one.
+class Pair {
+ public:
+  static constexpr std::uint16_t kMask = 0b0001;
+
+  explicit Pair(milliseconds timeout = milliseconds(500)) : peer_("peer0") {
+    std::vector<Tun> queues;
+    for (const Pipe& pipe : pipes_) queues.push_back(pipe.queue());
+    auto result = Dataplane::start(std::move(queues), timeout);
+    REQUIRE(std::holds_alternative<std::unique_ptr<Dataplane>>(result));
+    dataplane_ = std::get<std::unique_ptr<Dataplane>>(std::move(result));
+    nic_ = id_of(dataplane_->add_nic());
+    REQUIRE(!dataplane_->open_nic(nic_, index_of("nic0")));
+    virtual_ip_ = id_of(dataplane_->add_virtual_ip(nic_, settings(kMask), {}));
+  }
+  ~Pair() { release(); }
+  Pair(const Pair&) = delete;
+  Pair& operator=(const Pair&) = delete;
+
+  Dataplane* operator->() const { return dataplane_.get(); }
+  Dataplane& operator*() const { return *dataplane_; }
+  [[nodiscard]] Dataplane::Id nic() const { return nic_; }
+  [[nodiscard]] Dataplane::Id virtual_ip() const { return virtual_ip_; }
+
+  void send_to(unsigned worker, const Octets& frame) const {
+    const OnCpu cpu{worker};
+    REQUIRE(peer_.send(frame));
+  }
+
+  // It takes a frame and cannot hand it over. The other one is not to have stopped.
+  void stop(unsigned worker) {
+    stop_soon(worker);
+    for (int i = 0; i < 100; ++i) {
+      const auto counters = dataplane_->nic_counters(nic_);
+      if (std::holds_alternative<SysError>(counters)) return;
+      std::this_thread::sleep_for(milliseconds(10));
+    }
+    const bool stands_still = false;
+    REQUIRE(stands_still);
+  }
+  void stop_soon(unsigned worker) {
+    pipes_.at(worker).fill();
+    send_to(worker, datagram_from(port_of_bucket(1)));
+    ++stops_;
+  }
+  void release() const {
+    for (const Pipe& pipe : pipes_) pipe.drain();
+  }
+  // Each has taken a frame of bucket 1.
+  [[nodiscard]] unsigned stops() const { return stops_; }
+
+  static std::uint16_t port_of_bucket(unsigned bucket) {
+    std::uint16_t port = 2000;
+    while (bucket_of_port(port) != bucket) ++port;
+    return port;
+  }
+
+ private:
+  std::array<Pipe, 2> pipes_;
+  Port peer_;
+  std::unique_ptr<Dataplane> dataplane_;
+  Dataplane::Id nic_ = 0;
+  Dataplane::Id virtual_ip_ = 0;
+  unsigned stops_ = 0;
+};
+
+std::optional<std::string> enter_network_of_two() {
+  if (std::thread::hardware_concurrency() < 2) return "needs two CPUs";
+  return enter_network();
+}
+
+// Frames of bucket 2 to each worker, which nobody has asked for.
+void check_answers_bucket_1_only(const Pair& pair) {
+  const NicCounters before = counters_of(*pair, pair.nic());
+  CHECK_EQUAL(with_reason(before, Reason::kLocalBucket), pair.stops());
+  for (const unsigned worker : {0u, 1u}) {
+    pair.send_to(worker, datagram_from(Pair::port_of_bucket(2)));
+  }
+  const auto after = counters_after(*pair, pair.nic(), before.received.frames + 2);
+  CHECK_EQUAL(with_reason(after, Reason::kForeignBucket), 2u);
+  CHECK_EQUAL(with_reason(after, Reason::kLocalBucket), pair.stops());
+  check_sum(after);
+}
+
+}  // namespace
+
+// The same for frames that no socket has yet: they wait for another CPU than the sender's, which is
+// to take them out of its backlog.
+TEST_WITH_WORKERS(gained_bucket_does_not_count_for_frames_in_a_backlog) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  if (!receive_on_second_cpu("nic0")) SKIP("needs receive packet steering");
+  constexpr std::uint16_t kCount = 200;
+  const Served served = serve(0, workers);
+  const Port peer("peer0");
+  // They make the second CPU slower than the first.
+  std::vector<std::unique_ptr<Port>> taps;
+  for (unsigned i = 0; i < 40; ++i) taps.push_back(std::make_unique<Port>("nic0"));
+  const OnCpu first{0};
+  std::uint64_t sent = 0;
+  for (unsigned round = 0; round < 30; ++round) {
+    for (std::uint16_t i = 0; i < kCount; ++i) CHECK(peer.send(datagram_from(3000 + i)));
+    CHECK(!served.dataplane->set_local(served.virtual_ip, 0xffff, {}));
+    sent += kCount;
+    const auto counters = counters_after(*served.dataplane, served.nic, sent);
+    CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), sent);
+    CHECK(!served.dataplane->set_local(served.virtual_ip, 0, {}));
+  }
+}
+
+TEST(gain_that_one_worker_misses_is_taken_back) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  pair.stop(1);
+  const Prefilter none{.program = {kDropAll}};
+  CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0xffff, none)), ETIMEDOUT);
+  pair.release();
+  check_answers_bucket_1_only(pair);
+  CHECK(!pair->set_local(pair.virtual_ip(), 0, {}));
+}
+
+TEST(loss_that_one_worker_misses_is_taken_back) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  pair.stop(1);
+  CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0, {})), ETIMEDOUT);
+  CHECK_EQUAL(error_of(pair->remove_virtual_ip(pair.virtual_ip(), {})), ETIMEDOUT);
+  pair.release();
+  CHECK(is_subscribed(kMacDigits));
+  for (const unsigned worker : {0u, 1u}) {
+    pair.send_to(worker, datagram_from(Pair::port_of_bucket(1)));
+  }
+  const auto counters = counters_after(*pair, pair.nic(), 3);
+  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 3u);
+}
+
+TEST(virtual_ip_that_one_worker_misses_is_taken_back) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  pair.stop(1);
+  VirtualIpSettings other = settings(0xffff);
+  other.address_host += 1;
+  other.cluster_mac.back() = 0x22;
+  const Prefilter none{.program = {kDropAll}};
+  CHECK_EQUAL(error_of(pair->add_virtual_ip(pair.nic(), other, none)), ETIMEDOUT);
+  CHECK(!is_subscribed("d1d85acccc22"));
+  // The same address once more, with other buckets.
+  CHECK_EQUAL(error_of(pair->add_virtual_ip(pair.nic(), settings(0xffff), {})), ETIMEDOUT);
+  pair.release();
+  check_answers_bucket_1_only(pair);
+  CHECK_EQUAL(frames(buckets_of(*pair, pair.virtual_ip()).local), 1u);
+  const Dataplane::Id second = id_of(pair->add_virtual_ip(pair.nic(), other, {}));
+  CHECK(!pair->remove_virtual_ip(second, {}));
+}
+
+TEST(prefilter_that_one_worker_misses_is_taken_back) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  pair.stop(1);
+  const Prefilter none{.program = {kDropAll}};
+  CHECK_EQUAL(error_of(pair->set_prefilter(pair.nic(), none, true)), ETIMEDOUT);
+  pair.release();
+  check_answers_bucket_1_only(pair);
+}
+
+TEST(capture_that_one_worker_misses_is_closed) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  const Dataplane::Id other = id_of(pair->add_nic());
+  VirtualIpSettings there = settings(0);
+  there.cluster_mac.back() = 0x22;
+  (void)id_of(pair->add_virtual_ip(other, there, {}));
+  pair.stop(1);
+  CHECK_EQUAL(error_of(pair->open_nic(other, index_of("peer0"))), ETIMEDOUT);
+  pair.release();
+  const Port opposite("nic0");
+  for (const unsigned worker : {0u, 1u}) {
+    const OnCpu cpu{worker};
+    CHECK(opposite.send(datagram_from(1)));
+  }
+  std::this_thread::sleep_for(kNever);
+  CHECK_EQUAL(counters_of(*pair, other).received.frames, 0u);
+  check_answers_bucket_1_only(pair);
+}
+
+TEST(device_that_one_worker_misses_is_not_kept) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  Pair pair;
+  pair.stop(1);
+  CHECK_EQUAL(error_of(pair->reopen_tun(kTunName)), ETIMEDOUT);
+  CHECK_EQUAL(index_of(kTunName), 0);
+  pair.release();
+  check_answers_bucket_1_only(pair);
+  CHECK(!pair->reopen_tun(kTunName));
+  CHECK(index_of(kTunName) != 0);
+}
+
+TEST(workers_that_differ_are_told_by_every_call) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  {
+    // The first has done it, and stands still when it shall take it back.
+    Pair pair(milliseconds(2000));
+    pair.stop(1);
+    std::thread late([&pair] {
+      std::this_thread::sleep_for(milliseconds(1000));
+      pair.stop_soon(0);
+    });
+    CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0xffff, {})), ETIMEDOUT);
+    late.join();
+    pair.release();
+    const auto counters = pair->nic_counters(pair.nic());
+    REQUIRE(std::holds_alternative<SysError>(counters));
+    CHECK_EQUAL(std::get<SysError>(counters).error, EIO);
+    CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0, {})), EIO);
+  }
+  // What the first has closed cannot be opened again as it was.
+  Pair pair;
+  pair.stop(1);
+  CHECK_EQUAL(error_of(pair->close_nic(pair.nic())), ETIMEDOUT);
+  pair.release();
+  CHECK_EQUAL(error_of(pair->set_local(pair.virtual_ip(), 0, {})), EIO);
+}
+
+TEST_WITH_WORKERS(address_that_comes_again_is_served_once) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0xffff, workers);
+  const Port peer("peer0");
+  CHECK(peer.send(datagram_from(2000)));
+  (void)counters_after(*served.dataplane, served.nic, 1);
+  // Many times: with two of one address chance decides which one answers.
+  Dataplane::Id last = served.virtual_ip;
+  VirtualIpSettings next = settings(0xffff);
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    next.cluster_mac.back() = static_cast<std::uint8_t>(0x22 + i / 10);
+    last = id_of(served.dataplane->add_virtual_ip(served.nic, next, {}));
+    CHECK_EQUAL(error_of(served.dataplane->set_local(last - 1, 0xffff, {})), ENOENT);
+  }
+  CHECK(!is_subscribed(kMacDigits));
+  CHECK(!is_subscribed("d1d85acccc22"));
+  CHECK(is_subscribed("d1d85acccc23"));
+  CHECK(!served.dataplane->set_local(last, 0, {}));
+  CHECK(peer.send(datagram_from(2000)));
+  const NicCounters counters = counters_after(*served.dataplane, served.nic, 2);
+  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 1u);
+  CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), 1u);
+  // Counters go on.
+  CHECK_EQUAL(frames(buckets_of(*served.dataplane, last).local), 1u);
+  CHECK(!served.dataplane->remove_virtual_ip(last, {}));
+  CHECK(!is_subscribed("d1d85acccc23"));
+}
+
 TEST_WITH_WORKERS(buckets_move_under_traffic) {
   if (const auto reason = enter_network()) SKIP(*reason);
   const Served served = serve(0, workers);
@@ -449,6 +751,58 @@ TEST_WITH_WORKERS(device_disappears_under_traffic) {
   (void)traffic.stop();
 }
 
+TEST_WITH_WORKERS(capture_of_a_device_that_left_and_came_back_is_stale) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  const Served served = serve(0, workers);
+  const int ifindex = index_of("nic0");
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  REQUIRE(ip("link set nic0 down"));
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  std::promise<pid_t> there;
+  std::promise<void> moved;
+  std::thread elsewhere([&, here = ::gettid()] {
+    REQUIRE(::unshare(CLONE_NEWNET) == 0);
+    there.set_value(::gettid());
+    moved.get_future().wait();
+    REQUIRE(ip("link set nic0 netns " + std::to_string(here)));
+  });
+  REQUIRE(ip("link set nic0 netns " + std::to_string(there.get_future().get())));
+  moved.set_value();
+  elsewhere.join();
+  REQUIRE(ip("link set nic0 arp off up"));
+  REQUIRE(index_of("nic0") == ifindex);
+  CHECK(counters_of(*served.dataplane, served.nic).is_capture_stale);
+  CHECK(!served.dataplane->open_nic(served.nic, ifindex));
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  CHECK(Port("peer0").send(datagram_from(1)));
+  CHECK_EQUAL(counters_after(*served.dataplane, served.nic, 1).received.frames, 1u);
+}
+
+// One worker has all frames until the link is up and the capture is opened again.
+TEST(capture_cannot_be_shared_while_the_link_is_down) {
+  if (const auto reason = enter_network_of_two()) SKIP(*reason);
+  const OldFanout old;
+  REQUIRE(ip("link set nic0 down"));
+  const Served served = serve(0xffff, 3);
+  CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
+  REQUIRE(ip("link set nic0 up"));
+  CHECK(is_subscribed(kMacDigits));
+  const Port peer("peer0");
+  for (const bool is_shared : {false, true}) {
+    const auto before = counters_of(*served.dataplane, served.nic);
+    CHECK_EQUAL(before.is_capture_stale, !is_shared);
+    for (const unsigned cpu : {0u, 1u}) {
+      const OnCpu sender{cpu};
+      CHECK(peer.send(datagram_from(1)));
+    }
+    const auto counters = counters_after(*served.dataplane, served.nic, before.received.frames + 2);
+    CHECK_EQUAL(counters.received.frames, before.received.frames + 2);
+    CHECK(!served.dataplane->open_nic(served.nic, index_of("nic0")));
+  }
+  // What fails for another reason is still an error.
+  CHECK_EQUAL(error_of(served.dataplane->open_nic(served.nic, 4242)), ENODEV);
+}
+
 TEST(prefilter_drops_in_the_kernel_and_weighs_what_it_passes) {
   if (const auto reason = enter_network()) SKIP(*reason);
   const Served served = serve(0);
@@ -489,6 +843,29 @@ TEST_WITH_WORKERS(prefilter_that_the_kernel_refuses_is_told_and_nothing_is_weigh
   CHECK_EQUAL(counters.prefilter_errno, EINVAL);
   CHECK_EQUAL(counters.received.frames, 2u);
   check_sum(counters);
+}
+
+// Two of them are more than the socket may have, so the old one goes first: what passes until the
+// new one is there has not been chosen by either.
+TEST_WITH_WORKERS(prefilters_that_replace_each_other_weigh_nothing_in_between) {
+  if (const auto reason = enter_network()) SKIP(*reason);
+  set_sysctl("core/optmem_max", "20000");
+  const Served served = serve(0, workers);
+  Prefilter none{.not_ours_weight = 8, .foreign_weights = {{.address_host = kVip, .frames = 8}}};
+  constexpr sock_filter kLoad{.code = BPF_LD | BPF_W | BPF_IMM, .jt = 0, .jf = 0, .k = 1};
+  none.program.assign(1500, kLoad);
+  none.program.push_back(kDropAll);
+  CHECK(!served.dataplane->set_prefilter(served.nic, none, true));
+  const auto before = counters_of(*served.dataplane, served.nic);
+  Traffic traffic;
+  for (unsigned i = 0; i < 300; ++i) {
+    CHECK(!served.dataplane->set_prefilter(served.nic, none, i % 2 == 0));
+  }
+  (void)traffic.stop();
+  const auto counters = counters_of(*served.dataplane, served.nic);
+  CHECK_EQUAL(counters.prefilter_errno, 0);
+  CHECK(counters.received.frames > before.received.frames);
+  CHECK_EQUAL(counters.received_variance.frames, 0.0);
 }
 
 TEST_WITH_WORKERS(prefilters_change_under_traffic) {

@@ -6,9 +6,13 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 
@@ -26,8 +30,20 @@ Octets receive_from(int fd, std::chrono::milliseconds timeout) {
   return octets;
 }
 
-void set_sysctl(const std::string& path, const std::string& value) {
-  std::ofstream("/proc/sys/net/" + path) << value;
+std::atomic<bool>& is_fanout_old() {
+  static std::atomic<bool> is_old = false;
+  return is_old;
+}
+
+bool is_link_of_down(int socket) {
+  sockaddr_ll address{};
+  socklen_t length = sizeof address;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): the sockets API
+  REQUIRE(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length) == 0);
+  ifreq request{};
+  REQUIRE(::if_indextoname(static_cast<unsigned>(address.sll_ifindex), request.ifr_name));
+  REQUIRE(::ioctl(socket, SIOCGIFFLAGS, &request) == 0);
+  return (request.ifr_flags & IFF_UP) == 0;
 }
 
 bool run(const std::string& command) {
@@ -36,6 +52,13 @@ bool run(const std::string& command) {
 }
 
 }  // namespace
+
+OldFanout::OldFanout() noexcept { is_fanout_old() = true; }
+OldFanout::~OldFanout() { is_fanout_old() = false; }
+
+void set_sysctl(const std::string& path, const std::string& value) {
+  std::ofstream("/proc/sys/net/" + path) << value;
+}
 
 bool ip(const std::string& arguments) { return run("ip " + arguments); }
 
@@ -69,6 +92,12 @@ void configure_tun() {
   REQUIRE(ip(std::string("link set ") + kTunName + " up"));
 
   REQUIRE(ip(std::string("route add default dev ") + kTunName));
+}
+
+bool receive_on_second_cpu(const std::string& device) {
+  // The /sys of this network namespace.
+  return run("unshare --mount sh -c 'mount -t sysfs none /sys && echo 2 >/sys/class/net/" + device +
+             "/queues/rx-0/rps_cpus'");
 }
 
 Port::Port(const std::string& device)
@@ -118,3 +147,16 @@ bool is_subscribed(const std::string& mac_digits) {
 }
 
 }  // namespace clusterip::test
+
+// In place of the C library's: what an older kernel refuses.
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): its names are reserved ones
+extern "C" int setsockopt(int socket, int level, int option, const void* value,
+                          socklen_t length) noexcept {
+  using namespace clusterip::test;
+  if (is_fanout_old() && level == SOL_PACKET && option == PACKET_FANOUT &&
+      is_link_of_down(socket)) {
+    errno = EINVAL;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_setsockopt, socket, level, option, value, length));
+}

@@ -31,6 +31,22 @@ int index_of(const std::string& device);
 // Gives the TUN the virtual IP, so that packets for it are taken.
 void configure_tun();
 
+// Frames that the device gets from the first CPU go through the backlog of the second one. Returns
+// false when the kernel cannot do that.
+bool receive_on_second_cpu(const std::string& device);
+
+// While one lives, sockets join a PACKET_FANOUT group as before Linux 6.13: not while the link of
+// their interface is down.
+class OldFanout {
+ public:
+  OldFanout() noexcept;
+  ~OldFanout();
+  OldFanout(const OldFanout&) = delete;
+  OldFanout& operator=(const OldFanout&) = delete;
+};
+
+void set_sysctl(const std::string& path, const std::string& value);  // path: below net/
+
 // A raw socket on one device, to write frames and to see what passes.
 class Port {
  public:

@@ -7,7 +7,10 @@
  *     attach          the same, and programs of this version in place
  *     churn           others come and go around the kept virtual IP for a while
  *     judge           frames to the kept virtual IP meanwhile; what became of them, and how often
+ *     removed         detached after somebody else has removed the programs; what that failed with
+ *     vanished        asked and detached after the interface has gone; what that failed with
  */
+import { execFileSync } from "node:child_process";
 import { loadNativeBpf, xdpModes } from "../../src/native.ts";
 import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "./bpf-maps.ts";
 
@@ -93,11 +96,43 @@ function actionOn(frame: Buffer): number | string {
   }
 }
 
+/** The code of the error, undefined when there is none. */
+function failureOf(act: () => unknown): unknown {
+  try {
+    act();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error && "code" in error ? error.code : error;
+  }
+}
+
+const run = (command: string): unknown => execFileSync("sh", ["-ec", command]);
+
+function removed(): unknown {
+  dataplane.setVirtualIp(settingsFor(kept));
+  attach();
+  run("tc qdisc del dev eth0 clsact && ip link set dev eth0 xdpdrv off");
+  return { isJudging: dataplane.isJudging(), detach: failureOf(() => dataplane.detach()) ?? "done" };
+}
+
+/** The test's interface of its own. */
+function vanished(): unknown {
+  dataplane.setVirtualIp(settingsFor(kept));
+  attach();
+  run("ip link del vanish0");
+  return {
+    isJudging: failureOf(() => dataplane.isJudging()) ?? "answered",
+    detach: failureOf(() => dataplane.detach()) ?? "done",
+  };
+}
+
 const commands: Readonly<Record<string, () => unknown>> = {
   fill,
   count,
   churn,
   judge,
+  removed,
+  vanished,
   attach: () => {
     attach();
     return count();

@@ -113,10 +113,14 @@ describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
   beforeEach(async () => {
     lab = await Lab.create({ nodes: 1 });
     node = lab.node(1);
-    const [link] = JSON.parse(await node.ip("-json", "link", "show", "eth0")) as { ifindex: number }[];
-    ifindex = link?.ifindex ?? 0;
+    ifindex = await indexOf("eth0");
   });
   afterEach(() => lab.close());
+
+  async function indexOf(device: string): Promise<number> {
+    const [link] = JSON.parse(await node.ip("-json", "link", "show", device)) as { ifindex: number }[];
+    return link?.ifindex ?? 0;
+  }
 
   async function run<T>(command: string, ...options: string[]): Promise<T> {
     const program = path.join(projectRoot, "dist/test/net/bpf-maps-program.js");
@@ -153,6 +157,18 @@ describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
       // The XDP program alone knows the maps too.
       await node.exec(["tc", "qdisc", "del", "dev", "eth0", "clsact"]);
       expect((await run<Counted>("count")).virtualIps).toEqual(after.virtualIps);
+    });
+  }
+
+  it("programs that somebody else has removed are no error when they shall go", async () => {
+    expect(await run("removed", "clsact")).toEqual({ isJudging: false, detach: "done" });
+  });
+
+  for (const way of ["tcx", "clsact"]) {
+    it(`an interface that has gone is told apart from programs that have (${way})`, async () => {
+      await node.ip("link", "add", "vanish0", "type", "veth", "peer", "name", "vanish1");
+      ifindex = await indexOf("vanish0");
+      expect(await run("vanished", way)).toEqual({ isJudging: "ENODEV", detach: "done" });
     });
   }
 

@@ -134,6 +134,19 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
     expect((await clusterip(cluster.lab, node, ["cleanup"])).stdout).not.toContain("BPF");
   });
 
+  it("a cluster MAC that the configuration does not have any more is not kept", async () => {
+    const before = await snapshot(node);
+    await cluster.start(node);
+    await cluster.daemons.get(node)?.kill("SIGKILL");
+    const other = "4d:e2:58:37:f1:f2";
+    const vips = [{ ...cluster.settingsOf(node), clustermac: other }];
+    const daemon = await startDaemon(cluster.lab, node, { vips });
+    expect(await snapshot(node)).toContain(other);
+    expect(await snapshot(node)).not.toContain(CLUSTER_MAC);
+    await daemon.kill("SIGTERM");
+    expect(await snapshot(node)).toBe(before);
+  });
+
   it("a subscription that was there before stays", async () => {
     await node.ip("maddr", "add", CLUSTER_MAC, "dev", "eth0");
     const before = await snapshot(node);

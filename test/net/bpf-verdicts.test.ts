@@ -19,6 +19,7 @@ import { loadNativeBpf, type NativeBpfDataplane } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../../src/verdict-table/rows.ts";
 import { Random, randomFrames, randomTargets, type TestFrame } from "../unit/differential-frames.ts";
+import { synTo } from "./bpf-maps.ts";
 import { describeBpf } from "./describe-bpf.ts";
 
 const frames = Number(process.env["DIFFERENTIAL_FRAMES"] ?? 100_000);
@@ -145,6 +146,30 @@ describeBpf("the programs of engine bpf", {}, () => {
     }
     expect(wrong).toEqual([]);
     expect(run).toBeGreaterThan(90);
+  });
+
+  it("a frame with more priority tags than a program looks through is dropped, whoever it is for here", () => {
+    const address = 0x0a4d0064;
+    const dataplane = load([{ address, hashMode: "sourceip", totalNodes: 1, hashInit: 0, localNodes: [1] }]);
+    const plain = synTo(address, 40_000);
+    const judged = (tags: number, packetType: PacketType): unknown => {
+      const priority = Buffer.from("81000000", "hex");
+      const octets = [plain.subarray(0, 12), ...Array<Buffer>(tags).fill(priority), plain.subarray(12)];
+      const { action, reason } = dataplane.testRun(
+        "tc",
+        addressed({ frame: Buffer.concat(octets), packetType }),
+      );
+      return { action, reason: reasons[reason] };
+    };
+    for (const packetType of ["host", "broadcast", "multicast"] as const) {
+      for (const tags of [0, 1, MAX_TAGS]) {
+        expect(judged(tags, packetType)).toEqual({ action: NEXT, reason: "local-bucket" });
+      }
+      for (const tags of [MAX_TAGS + 1, 20]) {
+        expect(judged(tags, packetType)).toEqual({ action: SHOT, reason: "vlan-tagged" });
+      }
+    }
+    expect(judged(20, "otherHost")).toEqual({ action: NEXT, reason: "vlan-tagged" });
   });
 
   it(`${frames} random frames, seed ${seed}`, { timeout: 600_000 }, () => {

@@ -28,6 +28,11 @@ export interface NativeNicCounters {
   readonly lastDeliveryErrno: number;
   /** why the prefilter is not in force, 0 when it is */
   readonly prefilterErrno: number;
+  /**
+   * the capture does not hear all that it should: the interface has gone, be it that it came back, or several workers
+   * could not share its frames before the link came up; opening it again helps
+   */
+  readonly isCaptureStale: boolean;
 }
 
 /** Counters of one virtual IP; the arrays have 16 entries, by bucket - 1. */

@@ -294,8 +294,11 @@ export class Serving {
     const engine = this.#engines.of(name);
     const ifindex = this.linkOf(nic)?.ifindex;
     if (engine.boundIfindex(nic) === ifindex) {
-      if (engine.restoreNic?.(nic) === true) {
+      if (engine.restoreNic?.(nic) !== true) return;
+      if (engine.device === undefined) {
         this.#count("program", `the programs on ${nic} were removed by somebody else; put back`);
+      } else {
+        this.#count("nic", `${nic} was away or down, and its capture missed frames; opened again`);
       }
       return;
     }

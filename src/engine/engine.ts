@@ -109,7 +109,7 @@ export interface Engine {
   boundIfindex(nic: string): number | undefined;
   /** Whether what judges is still on the interface; cheap, for engines where others could take it away. */
   isJudging?(nic: string): boolean;
-  /** Puts back what others have taken away from the interface; whether something was missing. */
+  /** Puts back what the interface has lost, to others or by going and coming; whether something was missing. */
   restoreNic?(nic: string): boolean;
   counters(addressHost: number): VirtualIpCounters;
   nicCounters(nic: string): NicCounters;

@@ -172,6 +172,16 @@ export class UserspaceEngine implements Engine {
     return this.#nics.get(nic)?.ifindex;
   }
 
+  restoreNic(nic: string): boolean {
+    const state = this.#nics.get(nic);
+    if (state?.ifindex === undefined) return false;
+    const { isCaptureStale } = guarded("The counters cannot be read", () =>
+      this.#native().nicCounters(state.id),
+    );
+    if (isCaptureStale) this.bindNic(nic, state.ifindex);
+    return isCaptureStale;
+  }
+
   counters(addressHost: number): VirtualIpCounters {
     const { id, virtualIp } = this.#state(addressHost);
     const native = guarded("The counters cannot be read", () => this.#native().virtualIpCounters(id));

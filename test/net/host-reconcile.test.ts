@@ -195,6 +195,25 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     expect(await node.exec(["cat", "/proc/net/dev_mcast"])).toContain(CLUSTER_MAC.replaceAll(":", ""));
   });
 
+  it("serves again when the NIC left and came back unseen, as the same interface", async () => {
+    const indexOf = async (): Promise<number> =>
+      (JSON.parse(await node.ip("-json", "link", "show", "eth0")) as { ifindex: number }[])[0]?.ifindex ?? 0;
+    const before = await indexOf();
+    // What happens while it is stopped, the daemon sees the end of.
+    daemon.signal("SIGSTOP");
+    try {
+      await node.ip("link", "set", "eth0", "netns", client.namespace, "name", "visitor0");
+      await client.ip("link", "set", "visitor0", "netns", node.namespace, "name", "eth0");
+      await node.ip("addr", "add", `${node.address}/24`, "dev", "eth0");
+      await node.linkUp("eth0");
+      expect(await indexOf()).toBe(before);
+    } finally {
+      daemon.signal("SIGCONT");
+    }
+    await serves(2 * WITHIN_MS);
+    expect((await statusOf(daemon)).problems).toEqual([]);
+  });
+
   it("says when the address appears on another interface", async () => {
     await node.ip("link", "add", "other0", "type", "bridge");
     await node.ip("addr", "add", `${lab.vip}/32`, "dev", "other0");

@@ -199,16 +199,25 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     const indexOf = async (): Promise<number> =>
       (JSON.parse(await node.ip("-json", "link", "show", "eth0")) as { ifindex: number }[])[0]?.ifindex ?? 0;
     const before = await indexOf();
+    // A namespace with nothing in it: there the interface keeps its number.
+    const elsewhere = node.spawn(["unshare", "--net", "sleep", "60"], { stdio: "ignore" });
+    const pid = String(elsewhere.pid);
+    const there = ["nsenter", "--target", pid, "--net", "ip", "link"];
+    await until(
+      async () => expect((await client.tryExec([...there, "show", "eth0"])).status).toBe(1),
+      WITHIN_MS,
+    );
     // What happens while it is stopped, the daemon sees the end of.
     daemon.signal("SIGSTOP");
     try {
-      await node.ip("link", "set", "eth0", "netns", client.namespace, "name", "visitor0");
-      await client.ip("link", "set", "visitor0", "netns", node.namespace, "name", "eth0");
+      await node.ip("link", "set", "eth0", "netns", pid);
+      await client.exec([...there, "set", "eth0", "netns", node.namespace]);
       await node.ip("addr", "add", `${node.address}/24`, "dev", "eth0");
       await node.linkUp("eth0");
       expect(await indexOf()).toBe(before);
     } finally {
       daemon.signal("SIGCONT");
+      await elsewhere.kill("SIGKILL");
     }
     await serves(2 * WITHIN_MS);
     expect((await statusOf(daemon)).problems).toEqual([]);

@@ -211,17 +211,17 @@ export class Daemon {
 
   /**
    * Resolves when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's,
-   * CLUSTERIP_BROKEN. Between two changes, never amid one.
+   * CLUSTERIP_BROKEN. Never amid a change, but it waits for nothing else: a monitor must not time
+   * out because a repair takes long.
    */
-  checkNode(addressHost: number, node: number): Promise<void> {
-    return this.#transaction(async () => {
-      const served = this.#served(addressHost);
-      if (!served.localNodes.includes(node)) {
-        throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
-      }
-      const why = whyBroken(this.#serving, this.#engines, served);
-      if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
-    });
+  async checkNode(addressHost: number, node: number): Promise<void> {
+    await this.#serving.settled();
+    const served = this.#served(addressHost);
+    if (!served.localNodes.includes(node)) {
+      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
+    }
+    const why = whyBroken(this.#serving, this.#engines, served);
+    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
   }
 
   /**
@@ -367,24 +367,26 @@ export class Daemon {
     this.#background(async () => {
       this.#repairPending = false;
       await this.#repair(() => this.#serving.repair());
+      this.#schedulePoll();
     });
   }
 
-  /** A repair, and a word to the neighbours when it put the ARP table back. */
+  /** A repair, and a word to the neighbours when it put the ARP table back. One that fails is tried again soon. */
   async #repair(act: () => Promise<void>): Promise<void> {
     const before = this.#serving.repairs.nft.count;
-    await act();
+    try {
+      await act();
+    } catch (error) {
+      this.#schedulePoll(POLL_PROBLEM_MS);
+      throw error;
+    }
     if (this.#serving.repairs.nft.count === before) return;
     for (const addressHost of this.#serving.current.keys()) void this.announce(addressHost, CORRECTION);
   }
 
-  #schedulePoll(): void {
-    const delay = this.#serving.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS;
-    this.#pollTimer = setTimeout(() => {
-      this.#background(() => this.#repair(() => this.#serving.repair())).finally(() => {
-        if (!this.#isStopping) this.#schedulePoll();
-      });
-    }, delay);
+  #schedulePoll(delay = this.#serving.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS): void {
+    clearTimeout(this.#pollTimer);
+    if (!this.#isStopping) this.#pollTimer = setTimeout(() => this.#repairSoon(), delay);
   }
 
   async #background(task: () => Promise<void>): Promise<void> {

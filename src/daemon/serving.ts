@@ -59,7 +59,7 @@ export class Serving {
   readonly #engines: EngineSet;
   readonly #log: Log;
   #current: ServedMap = new Map();
-  #isChanging = false;
+  #change: Promise<void> | undefined;
   #links: readonly Link[] = [];
   #problems: readonly HostProblem[] = [];
   /** the transaction in force, and what nft printed right after it */
@@ -149,25 +149,34 @@ export class Serving {
 
   /** Amid a change the engines are between what was served and what will be. */
   get isChanging(): boolean {
-    return this.#isChanging;
+    return this.#change !== undefined;
+  }
+
+  /** Resolves when no change runs, whatever came of it. */
+  async settled(): Promise<void> {
+    while (this.#change !== undefined) await this.#change.catch(() => {});
   }
 
   /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
   async change(next: ServedMap): Promise<void> {
-    this.#isChanging = true;
-    await undoable(
-      (step) => this.#changeInSteps(next, step),
-      // The next repair tries again: what is served has not changed.
-      (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
-    ).finally(() => {
-      this.#isChanging = false;
+    this.#change = this.#changeOrUndo(next).finally(() => {
+      this.#change = undefined;
     });
-    this.#current = next;
+    await this.#change;
     // The change is in force: when this look fails, it must not be refused, and a repair looks again.
     await this.lookAtLinks().catch((error: unknown) =>
       this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
     );
     this.#problems = this.#findProblems();
+  }
+
+  async #changeOrUndo(next: ServedMap): Promise<void> {
+    await undoable(
+      (step) => this.#changeInSteps(next, step),
+      // The next repair tries again: what is served has not changed.
+      (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
+    );
+    this.#current = next;
   }
 
   async #changeInSteps(next: ServedMap, step: Step): Promise<void> {

@@ -14,7 +14,7 @@ export const measureNames = [
 ] as const;
 export type MeasureName = (typeof measureNames)[number];
 
-/** How much of everything: a full run keeps below a quarter of an hour, a quick one shows that all works. */
+/** How much of everything: a full run takes less than twenty minutes, a quick one shows that all works. */
 export interface Extent {
   readonly rounds: number;
   /** rounds of the foreign-frame measurement, which are short and decide the most */

@@ -8,7 +8,7 @@ const direct =
   "bridge, without group MACs.";
 
 export function methodsOf(extent: Extent): Record<string, string> {
-  const { connections, seconds, growthSeconds, pings, moves, restSeconds } = extent;
+  const { connections, seconds, growthSeconds, pings, moves, moveRounds, restSeconds } = extent;
   return {
     "foreign-frame": foreignFrame(extent.floodFrames),
     requests:
@@ -31,7 +31,7 @@ export function methodsOf(extent: Extent): Record<string, string> {
       "Time runs from the first octet of the request (clusteripd: a new connection to the control socket for each; " +
       "nft: the start of 'nft -f' with the replaced table) to the arrival of the first answer, or of the last: a " +
       "round trip is in it. The client has the last CPU for itself, daemon and nft have the " +
-      `others. Percentiles over ${moves} moves.`,
+      `others. Percentiles over ${moves} moves, in ${moveRounds} rounds.`,
     daemon:
       `Resident memory and CPU time of the daemon of one node: idle for ${restSeconds} s, under the load of the ` +
       "requests measurement, and under a flood of foreign frames. 1 is one CPU.",

@@ -27,6 +27,7 @@ export interface Extent {
   readonly connections: number;
   readonly pings: number;
   readonly moves: number;
+  readonly moveRounds: number;
   readonly restSeconds: number;
   readonly nodeCounts: readonly number[];
   readonly vipCounts: readonly number[];
@@ -44,6 +45,7 @@ const full: Extent = {
   connections: 32,
   pings: 500,
   moves: 400,
+  moveRounds: 3,
   restSeconds: 5,
   nodeCounts: [1, 4, 16],
   vipCounts: [1, 10, 100],
@@ -61,6 +63,7 @@ const quick: Extent = {
   connections: 32,
   pings: 100,
   moves: 40,
+  moveRounds: 1,
   restSeconds: 2,
   nodeCounts: [1, 4],
   vipCounts: [1, 10],

@@ -1,9 +1,11 @@
 /** Moves of buckets, the daemon itself, and how the costs grow with nodes and with virtual IPs. */
 
+import type { Contender } from "./contender.ts";
 import { measureDaemonCost } from "./measure/daemon-cost.ts";
-import { measureMoves } from "./measure/moves.ts";
+import { type MoveTimes, measureMoves } from "./measure/moves.ts";
 import { requestRunner } from "./measure/requests.ts";
 import { note } from "./progress.ts";
+import type { Sample } from "./rounds.ts";
 import { startWebServers } from "./servers.ts";
 import { withSites } from "./site.ts";
 import { percentile } from "./statistics.ts";
@@ -16,21 +18,27 @@ const growing = ["plain", "nft", "xt-cluster", "userspace", "bpf"] as const;
 
 export async function measureBucketMoves(suite: Suite): Promise<void> {
   const { book, programs, extent } = suite;
-  for (const contender of pick(suite, ["nft", ...engines])) {
-    note(`${extent.moves} moves with ${contender.name}`);
-    const { gainsMs, lossesMs } = await measureMoves(contender, programs, extent.moves);
-    const allMs = [...gainsMs, ...lossesMs];
-    book.add({ measure: "move", contender: contender.name, title: contender.title }, [
-      {
-        gainP50Ms: percentile(gainsMs, 0.5),
-        gainP99Ms: percentile(gainsMs, 0.99),
-        loseP50Ms: percentile(lossesMs, 0.5),
-        loseP99Ms: percentile(lossesMs, 0.99),
-        effectP50Ms: percentile(allMs, 0.5),
-        effectP99Ms: percentile(allMs, 0.99),
-      },
-    ]);
+  const contenders = pick(suite, ["nft", ...engines]);
+  const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
+  for (let round = 1; round <= extent.moveRounds; round += 1) {
+    note(`round ${round} of ${extent.moveRounds}, ${extent.moves} moves each`);
+    for (const [contender, soFar] of samples) {
+      soFar.push(percentilesOf(await measureMoves(contender, programs, extent.moves)));
+    }
   }
+  for (const [{ name, title }, all] of samples) book.add({ measure: "move", contender: name, title }, all);
+}
+
+function percentilesOf({ gainsMs, lossesMs }: MoveTimes): Sample {
+  const allMs = [...gainsMs, ...lossesMs];
+  return {
+    gainP50Ms: percentile(gainsMs, 0.5),
+    gainP99Ms: percentile(gainsMs, 0.99),
+    loseP50Ms: percentile(lossesMs, 0.5),
+    loseP99Ms: percentile(lossesMs, 0.99),
+    effectP50Ms: percentile(allMs, 0.5),
+    effectP99Ms: percentile(allMs, 0.99),
+  };
 }
 
 export async function measureDaemon(suite: Suite): Promise<void> {

@@ -63,6 +63,9 @@ const softwareSwitch =
   "The bridge copies every frame to a group MAC for each node and for itself, and all nodes take them in on the CPUs of " +
   "this one machine, where two web servers take turns besides; a switch copies in hardware, and each node has CPUs of " +
   "its own. The nft rule has the same burden.";
+const twoCopies =
+  "The thread copies every merged segment of up to 64 KiB out of the kernel and back into it, and delivers it to the " +
+  "host's own TCP. Pairs of runs differ from each other by much more than their median from the goal.";
 const hooks =
   "What is left are the hook of the program and one netfilter chain, the one against strays, which every packet to the host passes.";
 
@@ -86,7 +89,12 @@ export const goals: readonly Goal[] = [
     against: "plain",
     limit: hooks,
   }),
-  atLeast("bulk.userspace_vs_plain", 0.8, "bulk throughput to the virtual IP against a plain address"),
+  atLeast("bulk.userspace_vs_plain", 0.8, "bulk throughput to the virtual IP against a plain address", {
+    measure: "bulk-to-vip",
+    of: "userspace",
+    against: "plain",
+    limit: twoCopies,
+  }),
   atLeast("bulk.bpf_vs_plain", 0.95, "the same, engine bpf"),
   atLeast("cps.userspace_vs_haproxy", 1.5, "new connections/s against HAProxy in TCP mode", {
     measure: "connections",

@@ -85,6 +85,9 @@ function timeOf(report: Report, { measure, of, against }: WhenMissed): string {
     const median = medianOf(report, measure, contender, figure);
     return median === undefined ? "?" : formatFigure(median);
   };
+  // Where no requests are counted, all that is known is the daemon's own part.
+  const share = medianOf(report, measure, of, "daemonCpuShare");
+  if (share !== undefined) return `the daemon's threads have ${formatFigure(share)} of a CPU.`;
   const kinds = ["user", "system", "softirq", "idle"] as const;
   const sides = (figure: string): string => `${micros(of, figure)} against ${micros(against, figure)}`;
   const parts = kinds.map((kind) => `${kind} ${sides(`${kind}UsPerRequest`)}`);

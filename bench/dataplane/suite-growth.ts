@@ -1,11 +1,10 @@
 /** Moves of buckets, the daemon itself, and how the costs grow with nodes and with virtual IPs. */
 
-import type { Contender } from "./contender.ts";
 import { measureDaemonCost } from "./measure/daemon-cost.ts";
 import { type MoveTimes, measureMoves } from "./measure/moves.ts";
 import { requestRunner } from "./measure/requests.ts";
 import { note } from "./progress.ts";
-import type { Sample } from "./rounds.ts";
+import { alternate, type Sample } from "./rounds.ts";
 import { startWebServers } from "./servers.ts";
 import { withSites } from "./site.ts";
 import { percentile } from "./statistics.ts";
@@ -19,14 +18,16 @@ const growing = ["plain", "nft", "xt-cluster", "userspace", "bpf"] as const;
 export async function measureBucketMoves(suite: Suite): Promise<void> {
   const { book, programs, extent } = suite;
   const contenders = pick(suite, ["nft", ...engines]);
-  const samples = new Map<Contender, Sample[]>(contenders.map((contender) => [contender, []]));
-  for (let round = 1; round <= extent.moveRounds; round += 1) {
-    note(`round ${round} of ${extent.moveRounds}, ${extent.moves} moves each`);
-    for (const [contender, soFar] of samples) {
-      soFar.push(percentilesOf(await measureMoves(contender, programs, extent.moves)));
-    }
+  const runners = contenders.map((contender) => ({
+    name: contender.name,
+    run: async () => percentilesOf(await measureMoves(contender, programs, extent.moves)),
+  }));
+  const outcomes = await alternate(runners, extent.moveRounds);
+  for (const { name, title } of contenders) {
+    const { samples = [], failure } = outcomes.get(name) ?? {};
+    if (failure !== undefined) book.skip(name, `move: ${failure}`);
+    book.add({ measure: "move", contender: name, title }, samples);
   }
-  for (const [{ name, title }, all] of samples) book.add({ measure: "move", contender: name, title }, all);
 }
 
 function percentilesOf({ gainsMs, lossesMs }: MoveTimes): Sample {

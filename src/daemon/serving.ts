@@ -163,11 +163,6 @@ export class Serving {
       this.#change = undefined;
     });
     await this.#change;
-    // The change is in force: when this look fails, it must not be refused, and a repair looks again.
-    await this.lookAtLinks().catch((error: unknown) =>
-      this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
-    );
-    this.#problems = this.#findProblems();
   }
 
   async #changeOrUndo(next: ServedMap): Promise<void> {
@@ -177,6 +172,11 @@ export class Serving {
       (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
     );
     this.#current = next;
+    // The change is in force: when this look fails, it must not be refused, and a repair looks again.
+    await this.lookAtLinks().catch((error: unknown) =>
+      this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
+    );
+    this.#problems = this.#findProblems();
   }
 
   async #changeInSteps(next: ServedMap, step: Step): Promise<void> {

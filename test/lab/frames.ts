@@ -13,8 +13,7 @@ const protocols = { icmp: 1, tcp: 6, udp: 17 };
 export interface EthernetAddresses {
   from: string;
   to: string;
-  /** An 802.1Q tag with this VLAN id; 0 is a tag that only carries a priority. */
-  /** Several: a tag each, the outermost first. */
+  /** An 802.1Q tag with this VLAN id, 0 for one that only carries a priority; several, the outermost first. */
   vlan?: number | readonly number[];
 }
 

@@ -1,8 +1,7 @@
 /** The daemon goes on: without a place for its log, with many clients at once, and with hostile ones. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { connect, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
@@ -14,7 +13,18 @@ import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { daemonProgram } from "../lab/paths.ts";
-import { add, answersPing, del, recover, settingsOf, snapshot, statusOf, until } from "./host-tools.ts";
+import {
+  add,
+  answersPing,
+  del,
+  MONITOR,
+  pidsOf,
+  recover,
+  settingsOf,
+  snapshot,
+  statusOf,
+  until,
+} from "./host-tools.ts";
 
 const SETTINGS = { "total-nodes": 16, "local-node": [1] };
 const PARALLEL = 50;
@@ -221,7 +231,8 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   });
 
   it("network events without end hold no request up, also where nft is slow", async () => {
-    const slow = mkdtempSync(path.join(tmpdir(), "clusteripd-slow-"));
+    const slow = path.join(lab.directoryOf(node), "slow");
+    mkdirSync(slow);
     const nft = (await node.exec(["sh", "-c", "command -v nft"])).trim();
     writeFileSync(path.join(slow, "nft"), `#!/bin/sh\nsleep 0.1\nexec ${nft} "$@"\n`, { mode: 0o755 });
     const env = { PATH: `${slow}:${process.env["PATH"] ?? ""}` };
@@ -239,7 +250,6 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       expect(performance.now() - asked).toBeLessThan(STORM_MS / 3);
     } finally {
       await storm.kill("SIGKILL");
-      rmSync(slow, { recursive: true, force: true });
     }
   });
 
@@ -247,17 +257,15 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     const daemon = await start();
     const limit = (count: number): Promise<string> =>
       node.exec(["prlimit", "--pid", String(daemon.pid), `--nofile=${count}:`]);
-    const monitors = await node.exec(["pgrep", "--parent", String(daemon.pid)]);
+    const monitors = await pidsOf(node, MONITOR);
+    expect(monitors).toHaveLength(2);
     await limit(8);
-    for (const pid of monitors.trim().split("\n")) process.kill(Number(pid), "SIGKILL");
+    for (const pid of monitors) process.kill(pid, "SIGKILL");
     // It tries again every second, and so do its repairs, which cannot start their tools either.
     await until(() => expect(daemon.log()).toContain("EMFILE"), 5000);
     expect(daemon.running).toBe(true);
     await limit(1024);
-    await until(async () => {
-      const children = await node.exec(["pgrep", "--parent", String(daemon.pid), "nft|ip|setpriv"]);
-      expect(children.trim().split("\n")).toHaveLength(2);
-    }, 5000);
+    await until(async () => expect(await pidsOf(node, MONITOR)).toHaveLength(2), 5000);
     await node.exec(["nft", "flush", "ruleset"]);
     await until(async () => expect((await statusOf(daemon)).repairs.nft.count).toBe(1), 2000);
   });

@@ -50,15 +50,18 @@ describeBpf("reload under load", {}, () => {
       () => load.send(`${what}-${load.sent}`, lab.client().address, 41_000),
       INTERVAL_MS,
     );
-    for (let change = 0; change < CHANGES; change += 1) {
-      const configuration = configurations[change % configurations.length];
-      if (configuration === undefined) continue;
-      await changeTo(configuration);
-      const answered = load.replies.size;
-      await sleep(PAUSE_MS);
-      expect(load.replies.size, JSON.stringify(configuration)).toBeGreaterThan(answered);
+    try {
+      for (let change = 0; change < CHANGES; change += 1) {
+        const configuration = configurations[change % configurations.length];
+        if (configuration === undefined) continue;
+        await changeTo(configuration);
+        const answered = load.replies.size;
+        await sleep(PAUSE_MS);
+        expect(load.replies.size, JSON.stringify(configuration)).toBeGreaterThan(answered);
+      }
+    } finally {
+      clearInterval(ticker);
     }
-    clearInterval(ticker);
     await sleep(PAUSE_MS);
     expect(duplicateRequests([server], "udp")).toEqual([]);
     expect(load.sent - sentBefore).toBeGreaterThan(CHANGES * PAUSE_MS * 0.2);

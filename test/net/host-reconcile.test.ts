@@ -18,6 +18,8 @@ import {
   arpSenderOf,
   autoEngine,
   CLUSTER_MAC,
+  MONITOR,
+  pidsOf,
   pings,
   repairsOf,
   settingsOf,
@@ -233,13 +235,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
   });
 
   it("puts back also after its monitors were killed", async () => {
-    const { stdout } = await node.tryExec(["sh", "-c", "ip netns pids $NS", "sh"], {
-      env: { NS: node.namespace },
-    });
-    for (const pid of stdout.trim().split("\n")) {
-      const line = (await node.tryExec(["cat", `/proc/${pid}/cmdline`])).stdout;
-      if (line.includes("\0monitor")) process.kill(Number(pid), "SIGKILL");
-    }
+    for (const pid of await pidsOf(node, MONITOR)) process.kill(pid, "SIGKILL");
     await node.exec(["nft", "flush", "ruleset"]);
     // A monitor is started again after a second, and its start counts as an event.
     await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]), 3000);

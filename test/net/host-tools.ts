@@ -83,6 +83,15 @@ export async function processesOn(host: Host): Promise<string[]> {
   return pids.flatMap((pid) => (pid === "" ? [] : [commandLineOf(pid)]));
 }
 
+/** In the command line of the programs by which the daemon hears of events. */
+export const MONITOR = " monitor";
+
+/** The ids of those whose command line holds the text. */
+export async function pidsOf(host: Host, text: string): Promise<number[]> {
+  const pids = (await host.exec(["ip", "netns", "pids", host.namespace])).split("\n");
+  return pids.filter((pid) => pid !== "" && commandLineOf(pid).includes(text)).map(Number);
+}
+
 /** Empty for a process that is gone. */
 function commandLineOf(pid: string): string {
   try {
@@ -200,10 +209,7 @@ exit 1
 
 /** Ends what a failed test left running, so that the next one starts on a host without a daemon. */
 export async function recover(lab: Lab, node: Host): Promise<void> {
-  const pids = (await node.exec(["ip", "netns", "pids", node.namespace])).split("\n");
-  for (const pid of pids) {
-    if (pid !== "" && commandLineOf(pid).includes("bin/clusteripd")) process.kill(Number(pid), "SIGKILL");
-  }
+  for (const pid of await pidsOf(node, "bin/clusteripd")) process.kill(pid, "SIGKILL");
   if ((await clusterip(lab, node, ["cleanup"])).status !== 0) {
     await until(async () => expect((await clusterip(lab, node, ["cleanup"])).status).toBe(0), 3000);
   }

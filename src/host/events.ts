@@ -6,6 +6,8 @@ import { TABLE_NAME } from "./nft.ts";
 export type HostEvent = "nft" | "network";
 
 const RESTART_DELAY_MS = 1000;
+/** How long a monitor may take from its start until it hears; it does not say when it does. */
+const DEAF_MS = 500;
 
 interface Monitor {
   readonly event: HostEvent;
@@ -21,7 +23,8 @@ const monitors: readonly Monitor[] = [
 
 /**
  * Watches until `stop()`. An event says only that something may have changed: the listener
- * looks for itself. It is also called when a monitor (re)starts, since it may have missed one.
+ * looks for itself. It is also called when a monitor starts again and when any has had time to hear,
+ * since one may have been missed.
  */
 export class HostEvents {
   readonly #listener: (event: HostEvent) => void;
@@ -44,6 +47,7 @@ export class HostEvents {
       return;
     }
     this.#children.add(child);
+    this.#later(DEAF_MS, () => this.#listener(monitor.event));
     let ended = false;
     const onEnd = (): void => {
       if (ended) return;
@@ -61,12 +65,18 @@ export class HostEvents {
   }
 
   #watchLater(monitor: Monitor): void {
+    this.#later(RESTART_DELAY_MS, () => {
+      this.#watch(monitor);
+      this.#listener(monitor.event);
+    });
+  }
+
+  #later(delayMs: number, act: () => void): void {
     if (this.#stopped) return;
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
-      this.#watch(monitor);
-      this.#listener(monitor.event);
-    }, RESTART_DELAY_MS);
+      act();
+    }, delayMs);
     this.#timers.add(timer);
   }
 

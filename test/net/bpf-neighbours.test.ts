@@ -181,13 +181,18 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
       const before = await snapshot(node);
       const attached = await programsOf();
       for (let round = 1; round <= 3; round += 1) {
+        const repaired = (await repairsOf(daemon))["program"] ?? 0;
         const flows = sendFlows(700);
         await remove();
-        await until(async () => expect((await repairsOf(daemon))["program"]).toBe(round), PUT_BACK_MS);
+        // It may look between one program's removal and the next one's: two repairs.
+        await until(
+          async () => expect((await repairsOf(daemon))["program"]).toBeGreaterThan(repaired),
+          PUT_BACK_MS,
+        );
+        await until(async () => expect(await programsOf()).toEqual(attached), PUT_BACK_MS);
         const doubled = (await flows).filter(({ replies }) => replies.length > 1);
         expect(doubled).toEqual([]);
       }
-      expect(await programsOf()).toEqual(attached);
       expect(await snapshot(node)).toContain(CLUSTER_MAC);
       expect(sortedLines(await snapshot(node))).toBe(sortedLines(before));
       await expectOwnersAnswer();

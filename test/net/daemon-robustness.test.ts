@@ -230,12 +230,25 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     expect(await snapshot(node)).toBe(before);
   });
 
-  it("network events without end hold no request up, also where nft is slow", async () => {
-    const slow = path.join(lab.directoryOf(node), "slow");
-    mkdirSync(slow);
+  /** An environment in which `nft` does something else first. */
+  async function envWithNft(name: string, first: string): Promise<Record<string, string>> {
+    const directory = path.join(lab.directoryOf(node), name);
+    mkdirSync(directory);
     const nft = (await node.exec(["sh", "-c", "command -v nft"])).trim();
-    writeFileSync(path.join(slow, "nft"), `#!/bin/sh\nsleep 0.1\nexec ${nft} "$@"\n`, { mode: 0o755 });
-    const env = { PATH: `${slow}:${process.env["PATH"] ?? ""}` };
+    writeFileSync(path.join(directory, "nft"), `#!/bin/sh\n${first}\nexec ${nft} "$@"\n`, { mode: 0o755 });
+    return { PATH: `${directory}:${process.env["PATH"] ?? ""}` };
+  }
+
+  it("what changes before its monitors hear is put back too", async () => {
+    const env = await envWithNft("deaf", '[ "$1" != monitor ] || sleep 0.4');
+    const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
+    await node.exec(["nft", "flush", "ruleset"]);
+    // Well before the look that comes at intervals, every 10 s.
+    await until(async () => expect((await statusOf(daemon)).repairs.nft.count).toBe(1), 4000);
+  });
+
+  it("network events without end hold no request up, also where nft is slow", async () => {
+    const env = await envWithNft("slow", "sleep 0.1");
     const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
     const address = "192.0.2.77/32 dev lo";
     const churn = `while :; do ip address add ${address}; ip address del ${address}; done`;

@@ -132,7 +132,7 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     await daemon.kill("SIGKILL");
     await until(
       async () => expect((await processesOn(node)).join("\n")).not.toMatch(/ monitor|bin\/clusteripd/),
-      500,
+      2000,
     );
     const dead = await udpRequests(client, { ...request, ports: [7003], firstPort: 31_000 });
     expect(dead.filter(({ replies }) => replies.length > 0)).toEqual([]);

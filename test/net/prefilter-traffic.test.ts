@@ -11,11 +11,12 @@ import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { NicStatus } from "../../src/daemon/status.ts";
-import { verdicts } from "../../src/index.ts";
+import { type Reason, verdicts } from "../../src/index.ts";
 import { describeNet } from "../lab/describe-net.ts";
 import { ethernetFrame, fragmentsOf, icmpMessage, ipv4Packet, udpDatagram } from "../lab/frames.ts";
 import { duplicateRequests, sendFrames, startHttpLoad, tcpConnections, udpRequests } from "../lab/traffic.ts";
 import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "./cluster.ts";
+import { until } from "./host-tools.ts";
 
 const STRANGER_MAC = "02:77:00:00:09:09";
 const BUCKETS = [1, 2, 3];
@@ -39,6 +40,9 @@ function datagrams(cluster: Cluster, bucket: number, count: number, to = cluster
   return Array.from({ length: count }, () => ethernetFrame({ from: cluster.lab.client().mac, to }, packet));
 }
 
+/** One dropped frame in so many passes: of the few that are sent here, next to none. */
+const SAMPLING = 65_536;
+
 for (const workers of [1, 3])
   describeNet(`the prefilter does all the work, workers: ${workers}`, { tools: ["ping", "taskset"] }, () => {
     let cluster: Cluster;
@@ -46,7 +50,7 @@ for (const workers of [1, 3])
     beforeAll(async () => {
       cluster = await Cluster.start({
         engine: "userspace",
-        config: { "foreign-sampling": 65_536, workers },
+        config: { "foreign-sampling": SAMPLING, workers },
       });
     });
     afterAll(() => cluster?.close());
@@ -54,7 +58,7 @@ for (const workers of [1, 3])
     it("the kernel takes the program", async () => {
       for (const number of BUCKETS) {
         const { prefilter } = await nicOf(cluster, number);
-        expect(prefilter).toMatchObject({ state: "attached", sampling: 65_536, passedUp: [] });
+        expect(prefilter).toMatchObject({ state: "attached", sampling: SAMPLING, passedUp: [] });
         expect(prefilter?.instructions).toBeGreaterThan(50);
       }
     });
@@ -70,10 +74,11 @@ for (const workers of [1, 3])
       for (const cpu of availableParallelism() > 1 ? [0, 1] : [0]) {
         const [before, wokenBefore] = [await cluster.virtualIpStatus(cluster.lab.node(1)), ioThreads(pid)];
         await sendFrames(cluster.lab.client(), datagrams(cluster, 1, 200), { cpu, intervalUs: 500 });
-        await sleep(100);
-        const after = await cluster.virtualIpStatus(cluster.lab.node(1));
-        const local = (status: typeof after): number => status.buckets[0]?.local.frames ?? 0;
-        expect(local(after) - local(before)).toBe(200);
+        const local = (status: typeof before): number => status.buckets[0]?.local.frames ?? 0;
+        await until(async () => {
+          const after = await cluster.virtualIpStatus(cluster.lab.node(1));
+          expect(local(after) - local(before)).toBe(200);
+        }, 2000);
         const wakeUps = ioThreads(pid).map(
           ({ switches }, index) => switches - (wokenBefore[index]?.switches ?? 0),
         );
@@ -111,14 +116,17 @@ for (const workers of [1, 3])
         ...laterFragments(50),
         ...unsolicited(50),
       ]);
-      await sleep(100);
-      const after = await nicOf(cluster, 1);
-      const difference = (pick: (nic: NicStatus) => number): number => pick(after) - pick(before);
-      expect(difference(({ byReason }) => byReason["foreign-bucket"].frames)).toBe(0);
-      expect(difference(({ byReason }) => byReason["other-host"].frames)).toBe(0);
-      expect(difference(({ byReason }) => byReason["later-fragment"].frames)).toBe(50);
-      expect(difference(({ byReason }) => byReason["icmp-unsolicited"].frames)).toBe(50);
-      expectSumsToHold(after);
+      await until(async () => {
+        const after = await nicOf(cluster, 1);
+        const counted = (reason: Reason): number =>
+          after.byReason[reason].frames - before.byReason[reason].frames;
+        // One that passed by chance stands for as many as are dropped for each.
+        expect(counted("foreign-bucket") % SAMPLING).toBe(0);
+        expect(counted("other-host") % SAMPLING).toBe(0);
+        expect(counted("later-fragment")).toBe(50);
+        expect(counted("icmp-unsolicited")).toBe(50);
+        expectSumsToHold(after);
+      }, 2000);
     });
 
     it("a bucket moves: the filter goes with it, and a flow is answered from the next packet on", async () => {
@@ -204,14 +212,14 @@ function ioThreads(pid: number): { name: string; switches: number }[] {
 
 describeNet("foreign frames counted by samples", {}, () => {
   let cluster: Cluster;
-  const SAMPLING = 16;
+  const DENSE_SAMPLING = 16;
   const SENT = 20_000;
 
   beforeAll(async () => {
     cluster = await Cluster.start({
       engine: "userspace",
       nodes: 2,
-      config: { "foreign-sampling": SAMPLING },
+      config: { "foreign-sampling": DENSE_SAMPLING },
     });
   });
   afterAll(() => cluster?.close());
@@ -222,9 +230,9 @@ describeNet("foreign frames counted by samples", {}, () => {
     await sleep(200);
     const status = await cluster.virtualIpStatus(cluster.lab.node(1));
     const counted = (status.buckets[1]?.foreign.frames ?? 0) - (before.buckets[1]?.foreign.frames ?? 0);
-    const standardError = Math.sqrt(SENT * (SAMPLING - 1));
+    const standardError = Math.sqrt(SENT * (DENSE_SAMPLING - 1));
     expect(Math.abs(counted - SENT)).toBeLessThan(5 * standardError);
-    expect(counted % SAMPLING).toBe(0);
+    expect(counted % DENSE_SAMPLING).toBe(0);
     expect(status.foreignStandardError / standardError).toBeCloseTo(1, 0);
     const nic = await nicOf(cluster, 1);
     expectSumsToHold(nic);

@@ -18,44 +18,40 @@ interface Results {
   failures?: string[];
 }
 
-/** The totals in the JSON reporter's format, which vitest shares with jest. */
+/** What is used here of the JSON reporter's format, which vitest shares with jest. */
 interface VitestReport {
-  numPassedTests: number;
-  numFailedTests: number;
-  numPendingTests: number;
-  numTodoTests: number;
-  testResults: {
-    name: string;
-    message: string;
-    assertionResults: { status: string; fullName: string; failureMessages: string[] | null }[];
-  }[];
+  testResults: TestFile[];
 }
 
-/** The messages without the runner's own stack frames. A file that did not load has a message of its own and no failed test. */
-function failuresIn({ testResults }: VitestReport): string[] {
-  return testResults.flatMap(({ name, message, assertionResults }) => {
-    const where = relative(process.cwd(), name);
-    const failed = assertionResults.filter(({ status }) => status === "failed");
-    const tests = failed.map(({ fullName, failureMessages }) => [
-      `${where}: ${fullName}`,
-      ...(failureMessages ?? []),
-    ]);
-    return [...(message === "" ? [] : [[where, message]]), ...tests].map((lines) =>
-      lines.join("\n").replaceAll(/\n +at .*node_modules.*/g, ""),
-    );
-  });
+interface TestFile {
+  name: string;
+  status: string;
+  /** Why it did not load, or empty. */
+  message: string;
+  assertionResults: { status: string; fullName: string; failureMessages: string[] | null }[];
 }
 
 function readResults(file: string): Results {
   if (!existsSync(file)) return { passed: 0, failed: 0, skipped: 0 };
   const report = JSON.parse(readFileSync(file, "utf8")) as Results | VitestReport;
-  if (!("numPassedTests" in report)) return report;
-  return {
-    passed: report.numPassedTests,
-    failed: report.numFailedTests,
-    skipped: report.numPendingTests + report.numTodoTests,
-    failures: failuresIn(report),
-  };
+  if (!("testResults" in report)) return report;
+  const statuses = report.testResults.flatMap((of) => of.assertionResults.map(({ status }) => status));
+  const passed = statuses.filter((status) => status === "passed").length;
+  const skipped = statuses.filter((status) => status !== "passed" && status !== "failed").length;
+  const failures = report.testResults.flatMap(failuresIn);
+  return { passed, failed: failures.length, skipped, failures };
+}
+
+/** The messages, without the runner's own stack frames. A file can fail with no test of it: in a hook, or when loaded. */
+function failuresIn({ name, status, message, assertionResults }: TestFile): string[] {
+  const where = relative(process.cwd(), name);
+  const failed = assertionResults.filter(({ status }) => status === "failed");
+  const tests = failed.map(({ fullName, failureMessages }) => [
+    `${where}: ${fullName}`,
+    ...(failureMessages ?? []),
+  ]);
+  if (status === "failed" && failed.length === 0) tests.push([where, message || "A hook failed; see above."]);
+  return tests.map((lines) => lines.join("\n").replaceAll(/\n +at .*(node_modules|new Promise).*/g, ""));
 }
 
 /** A runner that failed without naming a failed test (it crashed, a file did not load) has failed once. */
@@ -67,7 +63,7 @@ function settle(status: number, file: string): boolean {
 }
 
 function sum(files: readonly string[]): string {
-  const total: Results = { passed: 0, failed: 0, skipped: 0 };
+  const total = { passed: 0, failed: 0, skipped: 0 };
   for (const { passed, failed, skipped } of files.map(readResults)) {
     total.passed += passed;
     total.failed += failed;
@@ -76,8 +72,12 @@ function sum(files: readonly string[]): string {
   return `${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`;
 }
 
-const [first, ...rest] = process.argv.slice(2);
-if (first === "--settle") process.exitCode = settle(Number(rest[0]), rest[1] ?? "") ? 0 : 1;
-else if (first === "--failures") {
+const [option = "", ...rest] = process.argv.slice(2);
+if (option === "--settle") {
+  const [status = "", file = ""] = rest;
+  process.exitCode = settle(Number(status), file) ? 0 : 1;
+} else if (option === "--failures") {
   for (const failure of rest.flatMap((file) => readResults(file).failures ?? [])) console.log(failure);
-} else console.log(sum(first === undefined ? [] : [first, ...rest]));
+} else {
+  console.log(sum(process.argv.slice(2)));
+}

@@ -27,8 +27,9 @@ export interface ChangePlan {
  * and lets go of it when the address has gone. For any other the host's guard is there first and
  * last, and the engine takes nothing that is not ready.
  *
- * Two interfaces may be in one LAN, and then both get every frame. So where one takes over from
- * another in place, it has no buckets until that one has let go.
+ * Two interfaces may be in one LAN, and then both get every frame. The guard of the one keeps nothing
+ * off the other; so whichever engines they have, the one that takes over has no buckets until the
+ * other has let go.
  */
 export function planChange(
   previous: ServedMap,
@@ -39,8 +40,7 @@ export function planChange(
   const leaving = [...previous.values()].filter((v) => !isKept(v, next));
   const waits = (virtualIp: ServedVirtualIp): boolean => {
     const other = previous.get(virtualIp.settings.addressHost);
-    if (other === undefined || !judgesInPlace(other) || !judgesInPlace(virtualIp)) return false;
-    return other.settings.nic !== virtualIp.settings.nic;
+    return other !== undefined && other.settings.nic !== virtualIp.settings.nic;
   };
   const take = (virtualIp: ServedVirtualIp): Taking => ({
     virtualIp: waits(virtualIp) ? { ...virtualIp, localNodes: [] } : virtualIp,

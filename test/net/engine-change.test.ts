@@ -26,6 +26,7 @@ describeBpf("reload under load", {}, () => {
 
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1 });
+    await addNic(lab, lab.node(1), { nic: "eth1", mac: "02:00:00:00:00:e1", address: "10.77.0.22/24" });
     server = await startServer(lab, lab.node(1), { udp: [UDP_PORT] });
     daemon = await startDaemon(lab, lab.node(1), { vips: [served({ engine: "userspace" })] });
     load = await UdpProber.start(lab.client(), lab.vip, UDP_PORT);
@@ -37,9 +38,15 @@ describeBpf("reload under load", {}, () => {
   });
 
   it(`bpf on two interfaces of one LAN, ${CHANGES} times to and fro`, async () => {
-    await addNic(lab, lab.node(1), { nic: "eth1", mac: "02:00:00:00:00:e1", address: "10.77.0.22/24" });
     const [first, second] = [served({ engine: "bpf" }), served({ engine: "bpf", nic: "eth1" })];
+    await changeTo(first);
     await changeUnderLoad("nic", [second, first]);
+  });
+
+  it(`bpf on one and userspace on the other, ${CHANGES} times to and fro`, async () => {
+    const [first, second] = [served({ engine: "bpf" }), served({ engine: "userspace", nic: "eth1" })];
+    await changeTo(first);
+    await changeUnderLoad("both", [second, first]);
   });
 
   function served(options: { engine: EngineName; nic?: string }): VirtualIpConfig {

@@ -46,18 +46,24 @@ describeNet("buckets move under load", {}, () => {
     startUdpLoad("load");
     const owners = [1, 2, 3];
     const wrong: string[] = [];
+    const begun = performance.now();
+    let movingMs = 0;
     for (let move = 0; move < MOVES; move += 1) {
       const bucket = 1 + (move % 3);
       const from = owners[bucket - 1] ?? 0;
       const to = 1 + (from % 3);
+      const moveBegun = performance.now();
       await cluster.changeNodes(cluster.lab.node(from), `-${bucket}`);
       await cluster.changeNodes(cluster.lab.node(to), `+${bucket}`);
+      movingMs += performance.now() - moveBegun;
       owners[bucket - 1] = to;
       const answeredBy = await probe(`probe-${move}`, bucket);
       if (answeredBy !== `node${to}`) wrong.push(`move ${move}: ${answeredBy} instead of node${to}`);
       await sleep(PAUSE_MS);
     }
     clearInterval(ticker);
+    // The bucket that moves, one of three, is nobody's meanwhile: for longer where the machine is busy.
+    const expectedLoss = movingMs / (performance.now() - begun) / 3;
     const report = await http.stop();
 
     expect(wrong).toEqual([]);
@@ -67,9 +73,9 @@ describeNet("buckets move under load", {}, () => {
     expect(repliedTwice(prober)).toEqual([]);
     // There was a load, and each move cost no more than what was on its way through the bucket.
     expect(load.sent).toBeGreaterThan(500);
-    expect(load.replies.size / load.sent).toBeGreaterThan(0.9);
+    expect(1 - load.replies.size / load.sent).toBeLessThan(2 * expectedLoss + 0.05);
     expect(report.requests).toBeGreaterThan(200);
-    expect(report.answered / report.requests).toBeGreaterThan(0.9);
+    expect(1 - report.answered / report.requests).toBeLessThan(2 * expectedLoss + 0.05);
     expect(Object.keys(report.perNode).sort()).toEqual(["node1", "node2", "node3"]);
   });
 

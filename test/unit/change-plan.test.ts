@@ -77,6 +77,24 @@ const cases: [what: string, from: Wanted | undefined, to: Wanted | undefined, st
     ["bpf eth1 takes without buckets", "host", "bpf eth0 lets go", "bpf eth1 moves  to 1"],
   ],
   [
+    "another interface: from userspace to bpf",
+    { engine: "userspace" },
+    { engine: "bpf", nic: "eth1" },
+    ["bpf eth1 takes without buckets", "userspace eth0 lets go", "host", "bpf eth1 moves  to 1"],
+  ],
+  [
+    "another interface: from bpf to userspace",
+    { engine: "bpf" },
+    { engine: "userspace", nic: "eth1" },
+    ["host", "userspace eth1 takes without buckets", "bpf eth0 lets go", "userspace eth1 moves  to 1"],
+  ],
+  [
+    "another interface: userspace",
+    { engine: "userspace" },
+    { engine: "userspace", nic: "eth1" },
+    ["userspace eth0 lets go", "host", "userspace eth1 takes without buckets", "userspace eth1 moves  to 1"],
+  ],
+  [
     "from userspace to bpf",
     { engine: "userspace" },
     { engine: "bpf" },

@@ -1,11 +1,14 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
-import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
+import type { Engine } from "../engine/engine.ts";
+import { UserspaceEngine } from "../engine/userspace.ts";
 import { type Link, listLinks, removeAddresses } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
+import { loadNative } from "../native.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import { forgetState } from "./state-file.ts";
 
@@ -29,6 +32,30 @@ export async function cleanup(socket: string | undefined): Promise<Cleanup> {
       `A clusteripd runs on this host (it holds ${TUN_NAME}): stop it, and it removes everything itself.`,
     );
   }
+  const lock = takeLock();
+  try {
+    return await removeAll(links, socket);
+  } finally {
+    lock?.close();
+  }
+}
+
+/**
+ * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away. undefined where the device
+ * cannot be made: without the addon or the privilege no daemon can either.
+ */
+function takeLock(): Engine | undefined {
+  try {
+    const engine = new UserspaceEngine(loadNative(), TUN_NAME, { workers: 1, foreignSampling: 1 });
+    engine.open();
+    return engine;
+  } catch (error) {
+    if (isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING")) throw error;
+    return undefined;
+  }
+}
+
+async function removeAll(links: readonly Link[], socket: string | undefined): Promise<Cleanup> {
   const addresses = links.flatMap((link) =>
     link.addresses
       .filter(({ isOurs }) => isOurs)

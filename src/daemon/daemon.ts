@@ -18,6 +18,7 @@ import { requireSame } from "./require-same.ts";
 import {
   asksForTheSame,
   differsOnlyInNodes,
+  haveSameBuckets,
   type Origin,
   resolveVirtualIp,
   type ServedVirtualIp,
@@ -85,7 +86,6 @@ export class Daemon {
         if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
         await this.#serving.sweep(next);
         await this.#serving.change(next);
-        this.#serving.forgetOthers();
         this.#saved.saveAtStart();
       } catch (error) {
         this.#engines.close();
@@ -266,13 +266,12 @@ export class Daemon {
       served !== undefined && asksForTheSame(served.settings, settings)
         ? { ...served, settings, origin: "config" as const, localNodes: settings.localNodes }
         : resolveVirtualIp(settings, "config", links, this.#engines);
-    if (served === undefined || !differsOnlyInNodes(served, wanted)) return wanted;
+    if (served === undefined) return wanted;
+    const isAdopted = differsOnlyInNodes(served, wanted) ? served.isAdopted : wanted.isAdopted;
+    // A bucket that was moved is another node's now, also where it would come back with another interface or engine.
     const areNodesUnchanged = String(served.settings.localNodes) === String(settings.localNodes);
-    return {
-      ...wanted,
-      isAdopted: served.isAdopted,
-      localNodes: areNodesUnchanged ? served.localNodes : settings.localNodes,
-    };
+    const staysMoved = areNodesUnchanged && haveSameBuckets(served.settings, settings);
+    return { ...wanted, isAdopted, localNodes: staysMoved ? served.localNodes : settings.localNodes };
   }
 
   /** The interface of a virtual IP that is served. */

@@ -85,12 +85,15 @@ export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): bool
   return (
     a.settings.addressHost === b.settings.addressHost &&
     a.settings.nic === b.settings.nic &&
-    a.settings.totalNodes === b.settings.totalNodes &&
-    a.settings.hashMode === b.settings.hashMode &&
-    a.settings.hashInit === b.settings.hashInit &&
+    haveSameBuckets(a.settings, b.settings) &&
     a.engine === b.engine &&
     a.clusterMac === b.clusterMac
   );
+}
+
+/** Whether a bucket has the same flows in both: then whoever has it may keep it. */
+export function haveSameBuckets(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
+  return a.totalNodes === b.totalNodes && a.hashMode === b.hashMode && a.hashInit === b.hashInit;
 }
 
 /** Whether two requests are the same but for the local buckets. */

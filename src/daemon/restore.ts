@@ -1,12 +1,12 @@
 /** What a starting daemon serves: its configuration file, and what was in force when the last one ended. */
 import { messageOf } from "../core/errors.ts";
 import type { Log } from "./log.ts";
-import { differsOnlyInNodes, type ServedVirtualIp } from "./resolve.ts";
+import { haveSameBuckets, type ServedVirtualIp } from "./resolve.ts";
 import type { SavedVirtualIp } from "./state-file.ts";
 
 /**
  * The configuration file wins over what was saved, with one exception, the same as at a reload:
- * where it asks for what it asked for before, buckets that were moved since stay where they are.
+ * where it asks for the buckets that it asked for before, those that were moved since stay where they are.
  * A virtual IP that came by request comes back; one that no longer fits the host is left out, and
  * whoever asked for it (a monitor) finds it missing.
  */
@@ -20,13 +20,15 @@ export function restore(
   for (const entry of saved) {
     const { addressHost, vip } = entry.settings;
     const wanted = configured.get(addressHost);
-    if (wanted === undefined && entry.origin === "config") continue;
-    try {
-      const resolved = resolve(entry);
-      if (wanted === undefined) next.set(addressHost, resolved);
-      else if (isUnchanged(entry, resolved, wanted)) {
-        next.set(addressHost, { ...wanted, localNodes: resolved.localNodes });
+    if (wanted !== undefined) {
+      if (isUnchanged(entry, wanted)) {
+        next.set(addressHost, { ...wanted, localNodes: entry.settings.localNodes });
       }
+      continue;
+    }
+    if (entry.origin === "config") continue;
+    try {
+      next.set(addressHost, resolve(entry));
     } catch (error) {
       log.error({ vip, error: messageOf(error) }, "what was served before cannot be served any more");
     }
@@ -34,10 +36,10 @@ export function restore(
   return next;
 }
 
-function isUnchanged(saved: SavedVirtualIp, resolved: ServedVirtualIp, wanted: ServedVirtualIp): boolean {
+function isUnchanged(saved: SavedVirtualIp, wanted: ServedVirtualIp): boolean {
   return (
     saved.origin === "config" &&
     String(saved.asked) === String(wanted.settings.localNodes) &&
-    differsOnlyInNodes(resolved, wanted)
+    haveSameBuckets(saved.settings, wanted.settings)
   );
 }

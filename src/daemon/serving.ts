@@ -97,16 +97,6 @@ export class Serving {
     return this.bindings.every(({ nic, engine }) => this.#engines.of(engine).isJudging?.(nic) !== false);
   }
 
-  /** Once all that is wanted is in force: what a dead daemon served besides. */
-  forgetOthers(): void {
-    try {
-      this.#engines.forgetOthers();
-    } catch (error) {
-      // Their addresses are gone, so nothing is answered for them.
-      this.#log.error({ error: messageOf(error) }, "what a dead daemon served is not forgotten");
-    }
-  }
-
   linkOf(nic: string): Link | undefined {
     return this.#links.find(({ name }) => name === nic);
   }
@@ -204,10 +194,18 @@ export class Serving {
         () => this.#attach(virtualIp),
       );
     for (const taking of plan.takeFirst) await take(taking);
+    // In programs that a dead daemon left and this one goes on with, what it served besides would be accepted as
+    // soon as the address is here again, on whichever interface.
+    this.#engines.forgetOthers();
     for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(
       () => this.#setTables(superset),
-      () => this.#setTables(previous.values(), true),
+      async () => {
+        // An address must not stay without its tables: one whose removal has failed, and when a start fails
+        // those of the dead daemon.
+        await this.#removeStale(previous);
+        await this.#setTables(previous.values(), true);
+      },
     );
     await step(
       () => this.#addMissing(added, links),
@@ -219,7 +217,7 @@ export class Serving {
     );
     await step(
       () => this.#setTables(next.values()),
-      () => this.#setTables(superset),
+      () => this.#setTables(superset, true),
     );
     for (const taking of plan.takeLast) await take(taking);
     for (const virtualIp of plan.letGoLast) await letGo(virtualIp);
@@ -255,21 +253,24 @@ export class Serving {
   /** Brings the host to what is served, whatever has been done to it meanwhile. */
   async repair(): Promise<void> {
     const failures: HostProblem[] = [];
-    const attempt = async (act: () => void | Promise<void>): Promise<void> => {
+    const attempt = async (act: () => void | Promise<void>): Promise<boolean> => {
       try {
         await act();
+        return true;
       } catch (error) {
         failures.push({ code: "repair-failed", message: messageOf(error) });
         this.#log.error({ error: messageOf(error) }, "repair failed");
+        return false;
       }
     };
     await this.lookAtLinks();
     // First: the tables for today's interfaces no longer guard one that was renamed away.
     await attempt(() => this.#repairStaleAddresses());
-    await attempt(() => this.repairTables());
+    const haveTables = await attempt(() => this.repairTables());
     await attempt(() => this.#repairDevice());
     for (const binding of this.bindings) await attempt(() => this.#repairBinding(binding));
-    await attempt(() => this.#repairAddresses());
+    // An address without its tables would be answered for with the interface's own MAC.
+    if (haveTables) await attempt(() => this.#repairAddresses());
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
@@ -286,17 +287,24 @@ export class Serving {
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
   async #repairStaleAddresses(): Promise<void> {
-    const wanted = this.#ownAddresses(this.#current.values());
-    const stale = this.#links.flatMap((link) =>
+    const stale = await this.#removeStale(this.#current);
+    if (stale.length === 0) return;
+    this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
+  }
+
+  /** Removes our addresses, by a new look, from where `served` does not want them. */
+  async #removeStale(served: ServedMap): Promise<readonly OwnAddress[]> {
+    const wanted = this.#ownAddresses(served.values());
+    const stale = (await this.lookAtLinks()).flatMap((link) =>
       link.addresses
         .filter((a) => a.isOurs)
         .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name }))
         .filter((address) => !includesAddress(wanted, address)),
     );
-    if (stale.length === 0) return;
+    if (stale.length === 0) return stale;
     await removeAddresses(stale);
     await this.lookAtLinks();
-    this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
+    return stale;
   }
 
   #repairBinding({ nic, engine: name }: Binding): void {
@@ -389,7 +397,10 @@ export class Serving {
   async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {
     const served = [...virtualIps];
     const transaction = this.#render(served);
-    if (!always && transaction === this.#tables.transaction) return;
+    const { transaction: last, listing } = this.#tables;
+    if (!always && transaction === last && listing !== undefined) return;
+    // Should this fail, it may have been after nft had done it: what is in force is not known.
+    this.#tables = { transaction: last, listing: undefined };
     await applyTables(transaction);
     this.#tables = { transaction, listing: served.length === 0 ? undefined : await listTables() };
   }

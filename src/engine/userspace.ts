@@ -57,11 +57,11 @@ export class UserspaceEngine implements Engine {
     try {
       this.#dataplane = new this.#addon.Dataplane(this.device, this.#options.workers);
     } catch (error) {
-      // The device exists only while a process holds it: then that process is a clusteripd.
+      // The device exists only while a process holds it: a clusteripd, or a clean-up.
       if (errnoName(error) === "EBUSY") {
         throw new ClusterIpError(
           "CLUSTERIP_ALREADY_RUNNING",
-          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first.`,
+          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first; 'clusterip cleanup' holds it for a moment, too.`,
           { cause: error },
         );
       }

@@ -91,6 +91,19 @@ describeNet("daemon: SIGHUP", { tools: ["ping"] }, () => {
     await answersPing(lab.client(), lab.vip);
   });
 
+  it("buckets given away do not come back with another cluster MAC, by reload or restart", async () => {
+    expect((await clusterip(lab, node, ["nodes", lab.vip, "-2"])).status).toBe(0);
+    const [one, other] = ["4d:e2:58:37:f1:f2", "4d:e2:58:37:f1:f3"];
+    await reloadWith([{ ...first, clustermac: one }, second]);
+    expect(await virtualIp(lab.vip)).toMatchObject({ clusterMac: one, localNodes: [1] });
+    await daemon.kill("SIGKILL");
+    daemon = await startDaemon(lab, node, { vips: [{ ...first, clustermac: other }, second] });
+    expect(await virtualIp(lab.vip)).toMatchObject({ clusterMac: other, localNodes: [1] });
+    // They are asked for now.
+    await reloadWith([{ ...first, clustermac: other, "local-node": [2, 3] }, second]);
+    expect((await virtualIp(lab.vip)).localNodes).toEqual([2, 3]);
+  });
+
   it("a virtual IP removed from the file goes, one added comes, one added by request stays", async () => {
     await add(daemon, { vip: REQUESTED_VIP, nic: "eth0", "total-nodes": 1, "local-node": 1 });
     await reloadWith([second]);

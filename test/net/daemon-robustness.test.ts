@@ -1,8 +1,6 @@
 /** The daemon goes on: without a place for its log, with many clients at once, and with hostile ones. */
-import { mkdirSync, writeFileSync } from "node:fs";
 import { Agent, get } from "node:http";
 import { connect, type Socket } from "node:net";
-import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
@@ -17,6 +15,7 @@ import {
   add,
   answersPing,
   del,
+  envWithTool,
   MONITOR,
   pidsOf,
   recover,
@@ -230,17 +229,8 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     expect(await snapshot(node)).toBe(before);
   });
 
-  /** An environment in which `nft` does something else first. */
-  async function envWithNft(name: string, first: string): Promise<Record<string, string>> {
-    const directory = path.join(lab.directoryOf(node), name);
-    mkdirSync(directory);
-    const nft = (await node.exec(["sh", "-c", "command -v nft"])).trim();
-    writeFileSync(path.join(directory, "nft"), `#!/bin/sh\n${first}\nexec ${nft} "$@"\n`, { mode: 0o755 });
-    return { PATH: `${directory}:${process.env["PATH"] ?? ""}` };
-  }
-
   it("what changes before its monitors hear is put back too", async () => {
-    const env = await envWithNft("deaf", '[ "$1" != monitor ] || sleep 0.4');
+    const env = await envWithTool(lab, node, "nft", '[ "$1" != monitor ] || sleep 0.4');
     const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
     await node.exec(["nft", "flush", "ruleset"]);
     // Well before the look that comes at intervals, every 10 s.
@@ -248,7 +238,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   });
 
   it("network events without end hold no request up, also where nft is slow", async () => {
-    const env = await envWithNft("slow", "sleep 0.1");
+    const env = await envWithTool(lab, node, "nft", "sleep 0.1");
     const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
     const address = "192.0.2.77/32 dev lo";
     const churn = `while :; do ip address add ${address}; ip address del ${address}; done`;

@@ -18,6 +18,7 @@ import {
   recover,
   settingsOf,
   snapshot,
+  statusOf,
   until,
 } from "./host-tools.ts";
 
@@ -191,6 +192,38 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     console.log("start: refused", refused);
     expect(refused).toBeGreaterThanOrEqual(6);
     expect(await snapshot(node)).toBe(before);
+  });
+
+  it("start after a kill -9: no address stays without its tables", async () => {
+    await daemon.kill();
+    await recover(lab, node);
+    const vips = [{ ...LOCAL, vip: lab.vip }];
+    // The address is wanted again, but more than that: tables and addresses change.
+    const wanted = [...vips, { ...LOCAL, vip: SECOND_VIP }];
+    let refused = 0;
+    for (let call = 1; call < MAX_CALLS; call += 1) {
+      await (await startDaemon(lab, node, { vips })).kill("SIGKILL");
+      expect(await snapshot(node)).toContain(`inet ${lab.vip}/32`);
+      tools.arm(call, "before");
+      const config = writeConfig(lab, node, wanted);
+      const argv = [daemonProgram, "--config", config, "--socket", daemon.socket];
+      const child = node.spawn(["env", `PATH=${tools.env.PATH}`, ...argv], { stdio: "ignore" });
+      const ended = await Promise.race([
+        child.exited,
+        until(() => statusOf({ socket: daemon.socket }), 15_000),
+      ]);
+      const hasFailed = tools.disarm();
+      const state = await snapshot(node);
+      expect(
+        /inet 10\.77\.0\.10[01]\/32/.test(state) && !state.includes("table arp clusteripd"),
+        `call ${call}`,
+      ).toBe(false);
+      if ("code" in ended) refused += 1;
+      else await child.kill("SIGKILL");
+      await recover(lab, node);
+      if (!hasFailed) break;
+    }
+    expect(refused).toBeGreaterThanOrEqual(5);
   });
 
   /** Sends SIGHUP and waits for what the daemon says about it. */

@@ -6,7 +6,7 @@ import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../
 import { Lab } from "../lab/lab.ts";
 import { duplicateRequests, type NodeServer, startServer } from "../lab/traffic.ts";
 import { describeBpf } from "./describe-bpf.ts";
-import { statusOf, until } from "./host-tools.ts";
+import { envWithTool, statusOf, until } from "./host-tools.ts";
 import { addNic } from "./second-nic.ts";
 import { UdpProber } from "./udp-prober.ts";
 
@@ -49,34 +49,62 @@ describeBpf("reload under load", {}, () => {
     await changeUnderLoad("both", [second, first]);
   });
 
-  function served(options: { engine: EngineName; nic?: string }): VirtualIpConfig {
+  it("kill -9, and one of two virtual IPs started again on the other interface", async () => {
+    const stays = served({ engine: "bpf", vip: "10.77.0.101" });
+    await daemon.kill("SIGTERM");
+    // It takes a while to set the address and what follows.
+    const env = await envWithTool(lab, lab.node(1), "nft", "sleep 0.2");
+    for (const [name, engine] of [
+      ["killed-1", "bpf"],
+      ["killed-2", "userspace"],
+    ] as const) {
+      daemon = await startDaemon(lab, lab.node(1), { vips: [stays, served({ engine: "bpf" })] });
+      await underLoad(name, async () => {
+        await daemon.kill("SIGKILL");
+        const vips = [stays, served({ engine, nic: "eth1" })];
+        daemon = await startDaemon(lab, lab.node(1), { vips, env });
+        await answersAgain(name);
+      });
+      await daemon.kill("SIGTERM");
+    }
+  });
+
+  function served(options: { engine: EngineName; nic?: string; vip?: string }): VirtualIpConfig {
     return { "total-nodes": 1, "local-node": [1], nic: "eth0", ...options };
   }
 
   async function changeUnderLoad(what: string, configurations: readonly VirtualIpConfig[]): Promise<void> {
     const sentBefore = load.sent;
-    const ticker = setInterval(
-      () => load.send(`${what}-${load.sent}`, lab.client().address, 41_000),
-      INTERVAL_MS,
-    );
-    try {
+    await underLoad(what, async () => {
       for (let change = 0; change < CHANGES; change += 1) {
         const configuration = configurations[change % configurations.length];
         if (configuration === undefined) continue;
         await changeTo(configuration);
-        const answered = load.replies.size;
-        await until(
-          () => expect(load.replies.size, JSON.stringify(configuration)).toBeGreaterThan(answered),
-          ANSWERS_WITHIN_MS,
-        );
+        await answersAgain(JSON.stringify(configuration));
         await sleep(PAUSE_MS);
       }
+    });
+    expect(load.sent - sentBefore).toBeGreaterThan(CHANGES * PAUSE_MS * 0.2);
+  }
+
+  /** Sends all the time while it acts; nothing was answered twice. */
+  async function underLoad(name: string, act: () => Promise<void>): Promise<void> {
+    const ticker = setInterval(
+      () => load.send(`${name}-${load.sent}`, lab.client().address, 41_000),
+      INTERVAL_MS,
+    );
+    try {
+      await act();
     } finally {
       clearInterval(ticker);
     }
     await sleep(PAUSE_MS);
     expect(duplicateRequests([server], "udp")).toEqual([]);
-    expect(load.sent - sentBefore).toBeGreaterThan(CHANGES * PAUSE_MS * 0.2);
+  }
+
+  async function answersAgain(what: string): Promise<void> {
+    const answered = load.replies.size;
+    await until(() => expect(load.replies.size, what).toBeGreaterThan(answered), ANSWERS_WITHIN_MS);
   }
 
   async function changeTo(configuration: VirtualIpConfig): Promise<void> {

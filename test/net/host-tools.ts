@@ -1,5 +1,5 @@
 /** What the tests of the daemon as a guest of its host share: the host's whole state as text, and tools that fail. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
@@ -213,6 +213,20 @@ export async function recover(lab: Lab, node: Host): Promise<void> {
   if ((await clusterip(lab, node, ["cleanup"])).status !== 0) {
     await until(async () => expect((await clusterip(lab, node, ["cleanup"])).status).toBe(0), 3000);
   }
+}
+
+/** An environment in which a tool does something else first: a line of shell, with the tool's arguments. */
+export async function envWithTool(
+  lab: Lab,
+  host: Host,
+  tool: "ip" | "nft",
+  first: string,
+): Promise<Record<string, string>> {
+  const directory = mkdtempSync(path.join(lab.directoryOf(host), `${tool}-`));
+  const real = (await host.exec(["sh", "-c", `command -v ${tool}`])).trim();
+  const script = `#!/bin/sh\n${first}\nexec ${real} "$@"\n`;
+  writeFileSync(path.join(directory, tool), script, { mode: 0o755 });
+  return { PATH: `${directory}:${process.env["PATH"] ?? ""}` };
 }
 
 /** Every event of the host's links, addresses and nft tables from now on, as text. */

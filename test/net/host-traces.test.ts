@@ -17,6 +17,7 @@ import {
   answersPing,
   arpSenderOf,
   CLUSTER_MAC,
+  envWithTool,
   pings,
   processesOn,
   recover,
@@ -118,6 +119,19 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     expect(cleanup.stderr).toContain("[CLUSTERIP_ALREADY_RUNNING]");
     expect(await snapshot(node)).toBe(before);
     await answersPing(client, lab.vip);
+    await daemon.kill();
+  });
+
+  it("a daemon that would start amid a clean-up is refused, and starts after it", async () => {
+    await (await start()).kill("SIGKILL");
+    const env = await envWithTool(lab, node, "nft", "sleep 1");
+    const cleanup = clusterip(lab, node, ["cleanup"], { env });
+    await until(() => node.ip("link", "show", "clusterip0"), 5000, 5);
+    await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
+    expect(await cleanup).toMatchObject({ status: 0, stderr: "" });
+    const daemon = await start();
+    await answersPing(client, lab.vip);
+    expect((await statusOf(daemon)).repairs.nft.count).toBe(0);
     await daemon.kill();
   });
 

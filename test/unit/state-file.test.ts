@@ -135,13 +135,16 @@ describe("a start", () => {
   it("leaves buckets where they were moved, when the configuration file asks for what it asked before", () => {
     const configured = served({ origin: "config" }, [1]);
     expect(startWith([configured], [saved("config", [2, 3], [1])])).toEqual([["config", "2,3"]]);
+    // Another node has them, whatever MAC, interface or engine they would come back with here.
+    const otherMac = served({ origin: "config", clusterMac: "01:00:5e:00:00:02" }, [1]);
+    expect(startWith([otherMac], [saved("config", [2, 3], [1])])).toEqual([["config", "2,3"]]);
   });
 
   it("follows a configuration file that asks for something else", () => {
     const configured = served({ origin: "config" }, [4]);
     expect(startWith([configured], [saved("config", [2, 3], [1])])).toEqual([["config", "4"]]);
-    const otherMac = served({ origin: "config", clusterMac: "01:00:5e:00:00:02" }, [1]);
-    expect(startWith([otherMac], [saved("config", [2, 3], [1])])).toEqual([["config", "1"]]);
+    const otherHash = { ...configured, settings: { ...configured.settings, hashInit: 7, localNodes: [1] } };
+    expect(startWith([otherHash], [saved("config", [2, 3], [1])])).toEqual([["config", "4"]]);
     expect(startWith([], [saved("config", [2, 3], [1])])).toEqual([]);
     expect(startWith([configured], [saved("request", [2], [2])])).toEqual([["config", "4"]]);
   });

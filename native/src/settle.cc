@@ -1,7 +1,7 @@
 #include "settle.h"
 
 #include <chrono>
-#include <cstdint>
+#include <cstddef>
 #include <cstdio>
 #include <memory>
 #include <thread>
@@ -10,46 +10,55 @@
 namespace clusterip {
 namespace {
 
-constexpr auto kLongest = std::chrono::milliseconds(10);
 constexpr auto kPause = std::chrono::microseconds(50);
 
 struct CloseFile {
   void operator()(std::FILE* file) const noexcept { (void)std::fclose(file); }
 };
 
-// One line a CPU, in hexadecimal: the twelfth column (since Linux 5.10) says how many frames wait.
-std::vector<std::uint32_t> read_backlogs() noexcept {
-  std::vector<std::uint32_t> backlogs;
+// One line a CPU, in hexadecimal: first how many frames it has processed, and in the twelfth column
+// (since Linux 5.10) how many wait.
+std::vector<CpuBacklog> read_backlogs() noexcept {
+  std::vector<CpuBacklog> backlogs;
   const std::unique_ptr<std::FILE, CloseFile> file(std::fopen("/proc/net/softnet_stat", "re"));
   if (!file) return backlogs;
-  std::uint32_t waiting = 0;
-  while (std::fscanf(file.get(), "%*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %x%*[^\n]",
-                     &waiting) == 1) {
-    backlogs.push_back(waiting);
+  CpuBacklog cpu;
+  while (std::fscanf(file.get(), "%x %*x %*x %*x %*x %*x %*x %*x %*x %*x %*x %x%*[^\n]",
+                     &cpu.processed, &cpu.waiting) == 2) {
+    backlogs.push_back(cpu);
   }
   return backlogs;
 }
 
 }  // namespace
 
-bool DrainedCpus::look(std::span<const std::uint32_t> waiting) noexcept {
+bool DrainedCpus::look(std::span<const CpuBacklog> backlogs, Time now) noexcept {
   if (!has_begun_) {
     has_begun_ = true;
-    is_drained_.assign(waiting.size(), false);
-    left_ = waiting.size();
+    begun_at_ = now;
+    for (const CpuBacklog& backlog : backlogs) {
+      cpus_.push_back({.processed_at_first = backlog.processed, .moved_at = std::nullopt});
+    }
   }
-  for (std::size_t cpu = 0; cpu < waiting.size() && cpu < is_drained_.size(); ++cpu) {
-    if (waiting[cpu] != 0 || is_drained_[cpu]) continue;
-    is_drained_[cpu] = true;
-    --left_;
+  bool is_worth_waiting = false;
+  for (std::size_t index = 0; index < cpus_.size(); ++index) {
+    Cpu& cpu = cpus_[index];
+    if (index < backlogs.size()) {
+      const CpuBacklog& backlog = backlogs[index];
+      if (backlog.waiting == 0) cpu.is_drained = true;
+      if (!cpu.moved_at && backlog.processed != cpu.processed_at_first) cpu.moved_at = now;
+    }
+    if (cpu.is_drained) continue;
+    const bool is_in_time =
+        cpu.moved_at ? now - *cpu.moved_at < kLongestBusy : now - begun_at_ < kLongestStandstill;
+    is_worth_waiting = is_worth_waiting || is_in_time;
   }
-  return left_ == 0;
+  return is_worth_waiting;
 }
 
 void settle_received_frames() noexcept {
   DrainedCpus cpus;
-  const auto deadline = std::chrono::steady_clock::now() + kLongest;
-  while (!cpus.look(read_backlogs()) && std::chrono::steady_clock::now() < deadline) {
+  while (cpus.look(read_backlogs(), std::chrono::steady_clock::now())) {
     std::this_thread::sleep_for(kPause);
   }
 }

@@ -1,7 +1,7 @@
 // When every frame that waited has been judged.
 #include "settle.h"
 
-#include <array>
+#include <chrono>
 #include <vector>
 
 #include "test.h"
@@ -9,38 +9,73 @@
 namespace clusterip::test {
 namespace {
 
-bool look(DrainedCpus& cpus, const std::vector<std::uint32_t>& waiting) {
-  return cpus.look(waiting);
+using std::chrono::milliseconds;
+
+// Looks at moments that it is told, in milliseconds from the first one.
+class Looks {
+ public:
+  [[nodiscard]] bool wait(int ms, const std::vector<CpuBacklog>& backlogs) {
+    return cpus_.look(backlogs, DrainedCpus::Time{} + milliseconds(ms));
+  }
+
+ private:
+  DrainedCpus cpus_;
+};
+
+CpuBacklog cpu(std::uint32_t processed, std::uint32_t waiting) {
+  return {.processed = processed, .waiting = waiting};
 }
+
+constexpr int kBusy = static_cast<int>(DrainedCpus::kLongestBusy.count());
+constexpr int kStandstill = static_cast<int>(DrainedCpus::kLongestStandstill.count());
 
 }  // namespace
 
 TEST(backlogs_that_are_empty_are_drained) {
-  DrainedCpus cpus;
-  CHECK(look(cpus, {0, 0}));
+  Looks looks;
+  CHECK(!looks.wait(0, {cpu(7, 0), cpu(8, 0)}));
 }
 
 TEST(backlogs_need_not_be_empty_at_once) {
-  DrainedCpus cpus;
-  CHECK(!look(cpus, {3, 5}));
-  CHECK(!look(cpus, {2, 0}));
-  CHECK(!look(cpus, {1, 7}));
-  CHECK(look(cpus, {0, 9}));
+  Looks looks;
+  CHECK(looks.wait(0, {cpu(1, 3), cpu(1, 5)}));
+  CHECK(looks.wait(1, {cpu(2, 2), cpu(6, 0)}));
+  CHECK(looks.wait(2, {cpu(3, 1), cpu(6, 7)}));
+  CHECK(!looks.wait(3, {cpu(4, 0), cpu(6, 9)}));
 }
 
-TEST(backlogs_that_were_never_empty_are_not_drained) {
-  DrainedCpus cpus;
-  for (unsigned i = 0; i < 100; ++i) CHECK(!look(cpus, {0, 1}));
+TEST(backlogs_that_never_end_are_not_waited_for_long) {
+  Looks looks;
+  CHECK(looks.wait(0, {cpu(1, 0), cpu(1, 9)}));
+  CHECK(looks.wait(1, {cpu(1, 0), cpu(100, 9)}));
+  CHECK(looks.wait(kBusy, {cpu(1, 0), cpu(1000, 9)}));
+  CHECK(!looks.wait(kBusy + 1, {cpu(1, 0), cpu(1100, 9)}));
+}
+
+TEST(backlogs_of_a_cpu_that_stands_still_are_waited_for) {
+  Looks looks;
+  CHECK(looks.wait(0, {cpu(1, 9), cpu(1, 9)}));
+  CHECK(looks.wait(kStandstill - 1, {cpu(1, 9), cpu(1, 9)}));
+  // It goes on, and has as long as any other.
+  CHECK(looks.wait(kStandstill, {cpu(2, 8), cpu(1, 9)}));
+  CHECK(looks.wait(kStandstill + kBusy - 1, {cpu(3, 7), cpu(1, 9)}));
+  CHECK(!looks.wait(kStandstill + kBusy, {cpu(4, 6), cpu(1, 9)}));
+}
+
+TEST(backlogs_of_a_cpu_that_stands_still_for_ever) {
+  Looks looks;
+  CHECK(looks.wait(0, {cpu(1, 9)}));
+  CHECK(!looks.wait(kStandstill, {cpu(1, 9)}));
 }
 
 TEST(backlogs_of_cpus_that_come_and_go) {
-  DrainedCpus cpus;
-  CHECK(!look(cpus, {1}));
-  CHECK(!look(cpus, {}));
-  CHECK(!look(cpus, {1, 0}));
-  CHECK(look(cpus, {0, 1}));
-  DrainedCpus unknown;
-  CHECK(look(unknown, {}));
+  Looks looks;
+  CHECK(looks.wait(0, {cpu(1, 1)}));
+  CHECK(looks.wait(1, {}));
+  CHECK(looks.wait(2, {cpu(1, 1), cpu(1, 0)}));
+  CHECK(!looks.wait(3, {cpu(2, 0), cpu(1, 1)}));
+  Looks unknown;
+  CHECK(!unknown.wait(0, {}));
 }
 
 }  // namespace clusterip::test

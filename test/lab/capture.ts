@@ -1,6 +1,6 @@
 /** A packet capture by tcpdump that is known to have started, and known to be whole when it is stopped. */
 
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { BRIDGE, type Host, NIC } from "./host.ts";
@@ -8,6 +8,7 @@ import type { Lab } from "./lab.ts";
 import type { TrackedProcess } from "./processes.ts";
 
 const START_TIMEOUT_MS = 10_000;
+const FRAMES_TIMEOUT_MS = 2000;
 /** tcpdump's own buffer in the kernel, in KiB. */
 const BUFFER_KIB = 65_536;
 /** In immediate mode the buffer has slots of this size: with tcpdump's own 256 KiB there would be only 256. */
@@ -26,6 +27,12 @@ export class Capture {
     this.#messages = messages;
   }
 
+  /** Waits until it has so many frames, but not for ever: the caller sees whether they are those. */
+  async waitFor(frames: number): Promise<void> {
+    const deadline = Date.now() + FRAMES_TIMEOUT_MS;
+    while (countFrames(await readFile(this.file)) < frames && Date.now() < deadline) await sleep(10);
+  }
+
   /** Ends the capture and returns the path of the pcap file. A capture with holes is an error: it proves nothing. */
   async stop(): Promise<string> {
     await this.#settled();
@@ -42,10 +49,27 @@ export class Capture {
     while (quietRounds < 3) {
       await sleep(50);
       const now = (await stat(this.file)).size;
-      quietRounds = now === size ? quietRounds + 1 : 0;
+      // One that waits for its CPU has frames that are not in the file.
+      quietRounds = now === size && (await this.#isWaiting()) ? quietRounds + 1 : 0;
       size = now;
     }
   }
+
+  /** Whether tcpdump sleeps: nothing is there for it. */
+  async #isWaiting(): Promise<boolean> {
+    const status = await readFile(`/proc/${this.#tcpdump.pid}/stat`, "utf8");
+    return status.slice(status.lastIndexOf(")")).startsWith(") S");
+  }
+}
+
+/** The whole records of a pcap file in this machine's byte order. */
+function countFrames(pcap: Buffer): number {
+  let frames = 0;
+  for (let at = 24; at + 16 <= pcap.length; frames += 1) {
+    at += 16 + pcap.readUInt32LE(at + 8);
+    if (at > pcap.length) break;
+  }
+  return frames;
 }
 
 /**

@@ -117,7 +117,8 @@ describeNet("lab", { tools: ["curl", "ping"] }, () => {
 
   it("takes a NIC away and brings it back", async () => {
     const node = lab.node(2);
-    const ping = ["ping", "-q", "-c", "1", "-W", "1", node.address];
+    // Longer than until the next ARP request: the switch's port takes its time.
+    const ping = ["ping", "-q", "-c", "1", "-W", "3", node.address];
     await node.deleteInterface();
     expect((await lab.client().tryExec(ping)).status).toBe(1);
     await node.createInterface();
@@ -136,7 +137,7 @@ describeNet("lab", { tools: ["curl", "ping"] }, () => {
     expect(existsSync(`/proc/${orphan}`)).toBe(true);
     await other.close();
     expect(existsSync(`/proc/${pid}`)).toBe(false);
-    expect(commandLine(orphan)).toBe("");
+    await expect.poll(() => commandLine(orphan), { timeout: 2000 }).toBe("");
     expect(existsSync(other.directory)).toBe(false);
     expect((await run(["ip", "netns", "list"])).stdout).not.toContain(other.node(1).namespace);
   });

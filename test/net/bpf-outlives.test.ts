@@ -88,7 +88,7 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
     const before = await snapshot(node);
     await cluster.start(node);
     await cluster.daemons.get(node)?.kill("SIGKILL");
-    const request = { to: cluster.lab.vip, sources: cluster.sources, count: 90, timeoutMs: 500 };
+    const request = { to: cluster.lab.vip, sources: cluster.sources, count: 90, timeoutMs: 1500 };
     const answers = await udpRequests(cluster.lab.client(), { ...request, ports: [UDP_PORT] });
     const wrong = answers.filter(({ saddr, sport, dport, replies }) => {
       const isOurs = cluster.ownerOf(saddr, sport, dport) === "node1";

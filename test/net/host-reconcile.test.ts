@@ -30,9 +30,10 @@ import {
 } from "./host-tools.ts";
 
 const WITHIN_MS = 1000;
-/** The target, and what a machine shared with other work may take in the worst case. */
+/** The target, and what a machine shared with other work may take: now and then, and once. */
 const NFT_MEDIAN_MS = 100;
-const NFT_MAX_MS = 500;
+const NFT_SELDOM_MS = 500;
+const NFT_ONCE_MS = 1000;
 const NFT_ROUNDS = 20;
 
 describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
@@ -124,10 +125,12 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     const devices = (await repairsOf(daemon))["device"] ?? 0;
     await node.exec(["ip", "link", "del", "clusterip0"]);
     await serves();
-    const address = await node.exec(["ip", "-o", "addr", "show", "dev", "clusterip0"]);
-    if (autoEngine === "userspace") expect(address).toContain(`${lab.vip}/32`);
-    expect((await repairsOf(daemon))["device"]).toBe(devices + 1);
-    expect((await statusOf(daemon)).problems).toEqual([]);
+    await until(async () => {
+      const address = await node.exec(["ip", "-o", "addr", "show", "dev", "clusterip0"]);
+      if (autoEngine === "userspace") expect(address).toContain(`${lab.vip}/32`);
+      expect((await repairsOf(daemon))["device"]).toBe(devices + 1);
+      expect((await statusOf(daemon)).problems).toEqual([]);
+    }, WITHIN_MS);
   });
 
   it(`puts the nft tables back in under ${NFT_MEDIAN_MS} ms, ${NFT_ROUNDS} times`, async () => {
@@ -150,7 +153,8 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     expect(times).toHaveLength(NFT_ROUNDS);
     console.log(`nft tables back after: median ${times[NFT_ROUNDS / 2]} ms, worst ${times.at(-1)} ms`);
     expect(times[NFT_ROUNDS / 2]).toBeLessThan(NFT_MEDIAN_MS);
-    expect(times.at(-1)).toBeLessThan(NFT_MAX_MS);
+    expect(times.at(-2)).toBeLessThan(NFT_SELDOM_MS);
+    expect(times.at(-1)).toBeLessThan(NFT_ONCE_MS);
     expect((await repairsOf(daemon))["nft"]).toBe(count + NFT_ROUNDS);
     await serves();
   });

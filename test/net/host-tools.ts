@@ -115,7 +115,7 @@ export async function pings(client: Host, address: string, timeoutS = 0.5): Prom
 }
 
 export async function answersPing(client: Host, address: string): Promise<void> {
-  expect(await pings(client, address), `${address} answers ping`).toBe(true);
+  expect(await pings(client, address, 2), `${address} answers ping`).toBe(true);
 }
 
 /**

@@ -139,7 +139,12 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     // With engine bpf it goes on answering: bpf-outlives.test.ts.
     const daemon = await start([{ ...FOUR_LOCAL, engine: "userspace" }]);
     const request = { to: lab.vip, sources: [client.address], count: 100, timeoutMs: 500 };
-    const served = await udpRequests(client, { ...request, ports: [7003], firstPort: 30_000 });
+    const served = await udpRequests(client, {
+      ...request,
+      ports: [7003],
+      firstPort: 30_000,
+      timeoutMs: 2000,
+    });
     expect(served.filter(({ replies }) => replies.length === 1)).toHaveLength(100);
     expect((await processesOn(node)).filter((line) => line.includes("monitor"))).toHaveLength(2);
 

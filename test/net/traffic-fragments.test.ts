@@ -78,6 +78,7 @@ describeNet("packets that do not fit", { tools: ["curl"] }, () => {
         arrange(datagramPieces(id, saddr, sport)).map(toCluster),
       );
       await sendFrames(cluster.lab.client(), frames);
+      await recording.waitFor(sent.length);
       const replies = await readFrames(await recording.stop());
       expect(replies.map((frame) => frame.ip?.udp?.payload.toString()).sort()).toEqual(
         sent.map(({ id, saddr, sport }) => `${ownerOf(saddr, sport)} ${id} ${DATAGRAM_BYTES}`).sort(),

@@ -11,6 +11,7 @@ import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { duplicateRequests, startHttpLoad } from "../lab/traffic.ts";
 import { Cluster, HTTP_PORT, UDP_PORTS } from "./cluster.ts";
+import { until } from "./host-tools.ts";
 import { UdpProber } from "./udp-prober.ts";
 
 const MOVES = 100;
@@ -84,7 +85,7 @@ describeNet("buckets move under load", {}, () => {
     const second = cluster.lab.nodes.find((node) => node !== owner) ?? owner;
     await cluster.changeNodes(second, `+${bucket}`);
     await probe("two-owners", bucket);
-    await sleep(200);
+    await until(() => expect(repliedTwice(prober)).toEqual(["two-owners"]), 2000);
     await cluster.changeNodes(second, `-${bucket}`);
     expect(duplicateRequests(cluster.servers, "udp")).toEqual(["two-owners"]);
     expect(repliedTwice(prober)).toEqual(["two-owners"]);

@@ -7,7 +7,7 @@
  *        ══╧═══════════════════╧══════════════════╧═════════════════╧══
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { Cluster } from "./cluster.ts";
@@ -82,8 +82,11 @@ describeNet("large segments", { tools: ["iperf3", "ethtool"] }, () => {
       "-t",
       String(seconds),
     ];
-    const output = await cluster.lab.client().exec(argv, { timeoutMs: (seconds + 20) * 1000 });
-    return JSON.parse(output) as IperfReport;
+    // A server that has not closed the last test says that it is busy.
+    const run = (): Promise<string> => cluster.lab.client().exec(argv, { timeoutMs: (seconds + 20) * 1000 });
+    return JSON.parse(
+      await vi.waitFor(run, { timeout: (seconds + 30) * 1000, interval: 200 }),
+    ) as IperfReport;
   }
 
   async function received(node: Host) {

@@ -43,7 +43,7 @@ describeNet("foreign traffic gets silence", { tools: ["ping"] }, () => {
         count: FLOWS,
         parallel: FLOWS,
       },
-      timeoutMs: 800,
+      timeoutMs: 2000,
     });
     const fromNodes = framesFromNodes(await readFrames(await recording.stop()));
 

@@ -2,7 +2,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { capture } from "../lab/capture.ts";
 import { clusterip, type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
@@ -90,9 +89,9 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await nodes()).toBe("1,2,3,4,5,6,7,8");
     expect(await Promise.all(instances.map((extra) => statusOf("monitor", extra)))).toEqual(Array(8).fill(0));
     expect(await Promise.all(instances.map((extra) => statusOf("stop", extra)))).toEqual(Array(8).fill(0));
-    await sleep(500);
     // With the last bucket goes the address.
-    expect(await lab.node(1).ip("addr", "show", "dev", "eth0")).not.toContain(lab.vip);
+    const addresses = (): Promise<string> => lab.node(1).ip("addr", "show", "dev", "eth0");
+    await expect.poll(addresses, { timeout: 3000 }).not.toContain(lab.vip);
   });
 
   it("announces the address with the cluster MAC, from the MAC of the interface", async () => {
@@ -140,14 +139,13 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
   it("monitor finds the interface down, and well again", async () => {
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).linkDown();
-    await sleep(300);
-    const broken = await agent("monitor");
-    expect([broken.status, broken.stderr]).toEqual([ocf.generic, expect.stringContaining("eth0 is down")]);
+    await expect
+      .poll(() => agent("monitor"), { timeout: 3000 })
+      .toMatchObject({ status: ocf.generic, stderr: expect.stringContaining("eth0 is down") });
     expect(await statusOf("stop")).toBe(ocf.success);
     await lab.node(1).linkUp();
-    await sleep(300);
     expect(await statusOf("start")).toBe(ocf.success);
-    expect(await statusOf("monitor")).toBe(ocf.success);
+    await expect.poll(() => statusOf("monitor"), { timeout: 3000 }).toBe(ocf.success);
   });
 
   it("the address removed and nft flushed by hand: put back before the next monitor", async () => {

@@ -56,3 +56,12 @@ test("a choice that could not be put in force is made again at the next look", (
   expect(choice.observe(1_200_000, 2000)).toBe(true);
   expect(choice.current).toBe(256);
 });
+
+test("auto: two looks at once make no flood of a trickle", () => {
+  const choice = new SamplingChoice("auto");
+  expect(choices(choice, [10, 10])).toEqual([1, 1]);
+  expect(choice.observe(1_000_030, 2001)).toBe(false);
+  expect(choice.current).toBe(1);
+  // Its frames are those of the next look.
+  expect(choice.observe(1_005_030, 2251)).toBe(true);
+});

@@ -11,6 +11,8 @@ const BUSY_FRAMES_PER_SECOND = 4000;
 const CALM_FRAMES_PER_SECOND = 1000;
 /** A sample that wakes the engine costs it about 15 µs; these give a second's count within 5 %. */
 const SAMPLES_PER_SECOND = 500;
+/** Of less a rate says nothing: after a stop two looks may follow each other at once, with all that waited between. */
+const SHORTEST_LOOK_MS = 100;
 /** Traffic comes in waves: up at once, down when the highest of this time was low. */
 const CALM_MS = 60_000;
 /** Downwards only where it makes a difference: every change is a new program. */
@@ -40,10 +42,11 @@ export class SamplingChoice {
    */
   observe(frames: number, ms: number): boolean {
     const last = this.#last;
+    if (last !== undefined && ms - last.ms < SHORTEST_LOOK_MS) return false;
     this.#last = { frames, ms };
     if (last === undefined) this.#window = { sinceMs: ms, peak: 1 };
     if (last === undefined || this.#setting !== "auto") return false;
-    const next = this.#next(((frames - last.frames) * 1000) / Math.max(ms - last.ms, 1), ms);
+    const next = this.#next(((frames - last.frames) * 1000) / (ms - last.ms), ms);
     if (next === this.#current) return false;
     this.#current = next;
     this.#window = { sinceMs: ms, peak: 1 };

@@ -1,4 +1,5 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
@@ -11,6 +12,10 @@ import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import { forgetState } from "./state-file.ts";
+
+/** For other clean-ups, of which each takes a tenth of a second or so. */
+const LOCK_TIMEOUT_MS = 10_000;
+const LOCK_INTERVAL_MS = 50;
 
 export interface Cleanup {
   readonly removed: readonly string[];
@@ -25,34 +30,46 @@ export interface Cleanup {
  */
 export async function cleanup(socket: string | undefined): Promise<Cleanup> {
   await checkRequirements();
-  const links = await listLinks();
-  if (links.some(({ name }) => name === TUN_NAME)) {
-    throw new ClusterIpError(
-      "CLUSTERIP_ALREADY_RUNNING",
-      `A clusteripd runs on this host (it holds ${TUN_NAME}): stop it, and it removes everything itself.`,
-    );
-  }
-  const lock = takeLock();
+  const lock = await takeLock();
   try {
-    return await removeAll(links, socket);
+    return await removeAll(await listLinks(), socket);
   } finally {
     lock?.close();
   }
 }
 
 /**
- * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away. undefined where the device
- * cannot be made: without the addon or the privilege no daemon can either.
+ * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away, and waits for other
+ * clean-ups: the resource agents of a clone may stop all at once. undefined where the device cannot be made: without
+ * the addon or the privilege no daemon can either.
  */
-function takeLock(): Engine | undefined {
+async function takeLock(): Promise<Engine | undefined> {
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  for (;;) {
+    const device = (await listLinks()).find(({ name }) => name === TUN_NAME);
+    // A daemon sets its device up at once; a clean-up never does.
+    if (device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
+    const lock = tryLock();
+    if (lock !== "held") return lock;
+    await sleep(LOCK_INTERVAL_MS);
+  }
+}
+
+function tryLock(): Engine | "held" | undefined {
   try {
     const engine = new UserspaceEngine(loadNative(), TUN_NAME, { workers: 1, foreignSampling: 1 });
     engine.open();
     return engine;
   } catch (error) {
-    if (isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING")) throw error;
-    return undefined;
+    return isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING") ? "held" : undefined;
   }
+}
+
+function alreadyRunning(): ClusterIpError {
+  return new ClusterIpError(
+    "CLUSTERIP_ALREADY_RUNNING",
+    `A clusteripd runs on this host (it holds ${TUN_NAME}): stop it, and it removes everything itself.`,
+  );
 }
 
 async function removeAll(links: readonly Link[], socket: string | undefined): Promise<Cleanup> {

@@ -203,7 +203,7 @@ export class Serving {
       async () => {
         // An address must not stay without its tables: one whose removal has failed, and when a start fails
         // those of the dead daemon.
-        await this.#removeStale(previous);
+        await this.#removeStale(previous, await this.lookAtLinks());
         await this.#setTables(previous.values(), true);
       },
     );
@@ -287,15 +287,15 @@ export class Serving {
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
   async #repairStaleAddresses(): Promise<void> {
-    const stale = await this.#removeStale(this.#current);
+    const stale = await this.#removeStale(this.#current, this.#links);
     if (stale.length === 0) return;
     this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
   }
 
-  /** Removes our addresses, by a new look, from where `served` does not want them. */
-  async #removeStale(served: ServedMap): Promise<readonly OwnAddress[]> {
+  /** Removes our addresses from where `served` does not want them. */
+  async #removeStale(served: ServedMap, links: readonly Link[]): Promise<readonly OwnAddress[]> {
     const wanted = this.#ownAddresses(served.values());
-    const stale = (await this.lookAtLinks()).flatMap((link) =>
+    const stale = links.flatMap((link) =>
       link.addresses
         .filter((a) => a.isOurs)
         .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name }))

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -36,31 +37,35 @@ bool DrainedCpus::look(std::span<const CpuBacklog> backlogs, Time now) noexcept 
   if (!has_begun_) {
     has_begun_ = true;
     begun_at_ = now;
-    for (const CpuBacklog& backlog : backlogs) {
-      cpus_.push_back({.processed_at_first = backlog.processed, .moved_at = std::nullopt});
+    for (const CpuBacklog& backlog : backlogs) cpus_.push_back({.processed = backlog.processed});
+  } else {
+    for (std::size_t index = 0; index < cpus_.size() && index < backlogs.size(); ++index) {
+      Cpu& cpu = cpus_[index];
+      if (cpu.processed != backlogs[index].processed) cpu.busy += now - looked_at_;
+      cpu.processed = backlogs[index].processed;
     }
   }
-  bool is_worth_waiting = false;
+  looked_at_ = now;
+  bool is_one_left = false;
   for (std::size_t index = 0; index < cpus_.size(); ++index) {
     Cpu& cpu = cpus_[index];
-    if (index < backlogs.size()) {
-      const CpuBacklog& backlog = backlogs[index];
-      if (backlog.waiting == 0) cpu.is_drained = true;
-      if (!cpu.moved_at && backlog.processed != cpu.processed_at_first) cpu.moved_at = now;
-    }
-    if (cpu.is_drained) continue;
-    const bool is_in_time =
-        cpu.moved_at ? now - *cpu.moved_at < kLongestBusy : now - begun_at_ < kLongestStandstill;
-    is_worth_waiting = is_worth_waiting || is_in_time;
+    if (index < backlogs.size() && backlogs[index].waiting == 0) cpu.is_drained = true;
+    is_one_left = is_one_left || (!cpu.is_drained && cpu.busy < kLongestBusy);
   }
-  return is_worth_waiting;
+  has_given_up_ = is_one_left && now - begun_at_ >= longest_;
+  return is_one_left && !has_given_up_;
 }
 
 void settle_received_frames() noexcept {
-  DrainedCpus cpus;
-  while (cpus.look(read_backlogs(), std::chrono::steady_clock::now())) {
-    std::this_thread::sleep_for(kPause);
-  }
+  // A change may gain buckets of a hundred virtual IPs, one after the other: a CPU that does not
+  // go on is waited for once and not each time, or a watchdog would end the caller.
+  constexpr std::chrono::seconds kUntilNextTime{10};
+  thread_local std::optional<DrainedCpus::Time> given_up_at;
+  const auto now = [] { return std::chrono::steady_clock::now(); };
+  const bool has_waited = given_up_at && now() - *given_up_at < kUntilNextTime;
+  DrainedCpus cpus(has_waited ? DrainedCpus::kLongestBusy : DrainedCpus::kLongest);
+  while (cpus.look(read_backlogs(), now())) std::this_thread::sleep_for(kPause);
+  if (!has_waited && cpus.has_given_up()) given_up_at = now();
 }
 
 }  // namespace clusterip

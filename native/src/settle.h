@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -17,30 +16,39 @@ struct CpuBacklog {
 
 // Which CPUs have been seen without a backlog since the start: what waited then has been judged.
 // How many frames a CPU has processed tells nothing of that: those that a driver hands over
-// itself (NAPI) count too, and pass by the backlog. It tells whether the CPU stands still.
+// itself (NAPI) count too, and pass by the backlog. It tells when the CPU stands still.
 class DrainedCpus {
  public:
   using Time = std::chrono::steady_clock::time_point;
+  using Duration = std::chrono::steady_clock::duration;
 
-  // A CPU that has more than it can do never ends: it is given this time.
+  // A CPU that has more than it can do never ends: so long it may be at work.
   static constexpr std::chrono::milliseconds kLongestBusy{10};
-  // One that does nothing, because a hypervisor or a real-time task has it, holds frames that
+  // One that stands still, because a hypervisor or a real-time task has it, holds frames that
   // others have answered long ago: it is waited for.
-  static constexpr std::chrono::milliseconds kLongestStandstill{1000};
+  static constexpr std::chrono::milliseconds kLongest{1000};
+
+  explicit DrainedCpus(Duration longest = kLongest) noexcept : longest_(longest) {}
 
   // `backlogs`: of each CPU, now. True while there is something to wait for.
   [[nodiscard]] bool look(std::span<const CpuBacklog> backlogs, Time now) noexcept;
 
+  // Whether the time was up before a CPU that stood still had gone on.
+  [[nodiscard]] bool has_given_up() const noexcept { return has_given_up_; }
+
  private:
   struct Cpu {
-    std::uint32_t processed_at_first = 0;
+    std::uint32_t processed = 0;
     bool is_drained = false;
-    std::optional<Time> moved_at;
+    Duration busy{};
   };
 
   std::vector<Cpu> cpus_;
+  Duration longest_;
   Time begun_at_;
+  Time looked_at_;
   bool has_begun_ = false;
+  bool has_given_up_ = false;
 };
 
 // Returns when every frame that waits in the kernel's per-CPU backlogs now has been judged, or

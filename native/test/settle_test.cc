@@ -17,6 +17,7 @@ class Looks {
   [[nodiscard]] bool wait(int ms, const std::vector<CpuBacklog>& backlogs) {
     return cpus_.look(backlogs, DrainedCpus::Time{} + milliseconds(ms));
   }
+  [[nodiscard]] bool has_given_up() const { return cpus_.has_given_up(); }
 
  private:
   DrainedCpus cpus_;
@@ -27,7 +28,7 @@ CpuBacklog cpu(std::uint32_t processed, std::uint32_t waiting) {
 }
 
 constexpr int kBusy = static_cast<int>(DrainedCpus::kLongestBusy.count());
-constexpr int kStandstill = static_cast<int>(DrainedCpus::kLongestStandstill.count());
+constexpr int kLongest = static_cast<int>(DrainedCpus::kLongest.count());
 
 }  // namespace
 
@@ -47,25 +48,30 @@ TEST(backlogs_need_not_be_empty_at_once) {
 TEST(backlogs_that_never_end_are_not_waited_for_long) {
   Looks looks;
   CHECK(looks.wait(0, {cpu(1, 0), cpu(1, 9)}));
-  CHECK(looks.wait(1, {cpu(1, 0), cpu(100, 9)}));
-  CHECK(looks.wait(kBusy, {cpu(1, 0), cpu(1000, 9)}));
-  CHECK(!looks.wait(kBusy + 1, {cpu(1, 0), cpu(1100, 9)}));
+  for (int ms = 1; ms < kBusy; ++ms) {
+    CHECK(looks.wait(ms, {cpu(1, 0), cpu(1 + static_cast<std::uint32_t>(ms), 9)}));
+  }
+  CHECK(!looks.wait(kBusy, {cpu(1, 0), cpu(1000, 9)}));
+  CHECK(!looks.has_given_up());
 }
 
 TEST(backlogs_of_a_cpu_that_stands_still_are_waited_for) {
   Looks looks;
-  CHECK(looks.wait(0, {cpu(1, 9), cpu(1, 9)}));
-  CHECK(looks.wait(kStandstill - 1, {cpu(1, 9), cpu(1, 9)}));
-  // It goes on, and has as long as any other.
-  CHECK(looks.wait(kStandstill, {cpu(2, 8), cpu(1, 9)}));
-  CHECK(looks.wait(kStandstill + kBusy - 1, {cpu(3, 7), cpu(1, 9)}));
-  CHECK(!looks.wait(kStandstill + kBusy, {cpu(4, 6), cpu(1, 9)}));
+  CHECK(looks.wait(0, {cpu(1, 200)}));
+  // It was at work when the bucket moved, and has been stopped in the middle of it.
+  CHECK(looks.wait(1, {cpu(4, 197)}));
+  CHECK(looks.wait(500, {cpu(4, 197)}));
+  CHECK(looks.wait(501, {cpu(100, 101)}));
+  CHECK(!looks.wait(502, {cpu(201, 0)}));
+  CHECK(!looks.has_given_up());
 }
 
 TEST(backlogs_of_a_cpu_that_stands_still_for_ever) {
   Looks looks;
   CHECK(looks.wait(0, {cpu(1, 9)}));
-  CHECK(!looks.wait(kStandstill, {cpu(1, 9)}));
+  CHECK(looks.wait(kLongest - 1, {cpu(1, 9)}));
+  CHECK(!looks.wait(kLongest, {cpu(1, 9)}));
+  CHECK(looks.has_given_up());
 }
 
 TEST(backlogs_of_cpus_that_come_and_go) {

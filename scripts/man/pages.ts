@@ -54,7 +54,7 @@ function daemonPage(): ManPage {
             "Every host of a cluster receives every packet to the virtual IP, because the address resolves to a multicast MAC address. Each host hashes the source of a packet into one of a number of buckets, as the CLUSTERIP target of iptables did, and answers only for the buckets that are its own.",
           ),
           text(
-            "The daemon sets up addresses, nftables rules and a packet engine, puts back what others change, and removes everything when it ends by SIGTERM. Which buckets it had is saved beside the control socket: the next start goes on with them, unless the host was booted, the configuration file asks for others than before, or clusterip cleanup has forgotten them.",
+            "The daemon sets up addresses, nftables rules and a packet engine, puts back what others change, and removes everything when it ends by SIGTERM. Which buckets it had is saved beside the control socket: the next start goes on with them, unless the host was booted, the configuration file asks for others than before or gives them another meaning (total-nodes, hashmode, hash-init), or clusterip cleanup has forgotten them.",
           ),
           text(
             "It logs to standard error, one JSON object a line. It does not put itself into the background.",

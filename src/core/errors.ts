@@ -35,7 +35,8 @@ export const errorCatalogue = {
   CLUSTERIP_ENGINE: "The packet engine failed.",
   CLUSTERIP_STATE: "What is served cannot be saved for the next start of the daemon.",
   CLUSTERIP_BROKEN: "A bucket is this node's, but frames to it are not answered.",
-  CLUSTERIP_ALREADY_RUNNING: "Another clusteripd runs on this host (network namespace) or on this socket.",
+  CLUSTERIP_ALREADY_RUNNING:
+    "Another clusteripd, or a clean-up, runs on this host (network namespace) or on this socket.",
   CLUSTERIP_SOCKET: "The control socket cannot be used.",
   CLUSTERIP_UNREACHABLE: "No daemon answers on the control socket.",
   CLUSTERIP_STARTING: "The daemon has not finished starting.",

@@ -26,7 +26,7 @@ export interface Cleanup {
  * @param socket of the dead daemon: what the next one would serve again is beside it and is
  * forgotten; undefined keeps it
  * @returns what was removed and what could not be, half a sentence for each thing
- * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives: its device exists only with it
+ * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives, or other clean-ups take more than ten seconds
  */
 export async function cleanup(socket: string | undefined): Promise<Cleanup> {
   await checkRequirements();
@@ -50,6 +50,7 @@ async function takeLock(): Promise<Engine | undefined> {
     // A daemon sets its device up at once; a clean-up never does.
     if (device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
     const lock = tryLock();
+    if (lock === undefined && device !== undefined) throw alreadyRunning();
     if (lock !== "held") return lock;
     await sleep(LOCK_INTERVAL_MS);
   }
@@ -68,7 +69,7 @@ function tryLock(): Engine | "held" | undefined {
 function alreadyRunning(): ClusterIpError {
   return new ClusterIpError(
     "CLUSTERIP_ALREADY_RUNNING",
-    `A clusteripd runs on this host (it holds ${TUN_NAME}): stop it, and it removes everything itself.`,
+    `A clusteripd runs on this host, or a clean-up takes very long (${TUN_NAME} is held): stop the daemon, and it removes everything itself.`,
   );
 }
 

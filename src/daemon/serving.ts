@@ -62,7 +62,7 @@ export class Serving {
   #change: Promise<void> | undefined;
   #links: readonly Link[] = [];
   #problems: readonly HostProblem[] = [];
-  /** the transaction in force, and what nft printed right after it */
+  /** the transaction in force, and what nft printed right after it; undefined: not known */
   #tables: { readonly transaction: string; readonly listing: string | undefined } = {
     // Nothing yet: the first change replaces what a dead daemon may have left.
     transaction: "",
@@ -196,7 +196,7 @@ export class Serving {
     for (const taking of plan.takeFirst) await take(taking);
     // In programs that a dead daemon left and this one goes on with, what it served besides would be accepted as
     // soon as the address is here again, on whichever interface.
-    this.#engines.forgetOthers();
+    if (plan.takeFirst.length > 0) this.#engines.forgetOthers();
     for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(
       () => this.#setTables(superset),
@@ -213,7 +213,12 @@ export class Serving {
     );
     await step(
       () => this.#removePresent(gone),
-      async () => this.#addMissing(gone, await this.lookAtLinks()),
+      async () => {
+        // The next repair tries both again.
+        if (this.#tables.listing === undefined)
+          throw new Error("without its nft tables no address is put back");
+        await this.#addMissing(gone, await this.lookAtLinks());
+      },
     );
     await step(
       () => this.#setTables(next.values()),
@@ -402,7 +407,7 @@ export class Serving {
     // Should this fail, it may have been after nft had done it: what is in force is not known.
     this.#tables = { transaction: last, listing: undefined };
     await applyTables(transaction);
-    this.#tables = { transaction, listing: served.length === 0 ? undefined : await listTables() };
+    this.#tables = { transaction, listing: served.length === 0 ? "" : await listTables() };
   }
 
   /** Every address that we set: on the engine's device first, then on the interface. */

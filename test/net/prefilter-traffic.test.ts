@@ -122,8 +122,8 @@ for (const workers of [1, 3])
         const counted = (reason: Reason): number =>
           after.byReason[reason].frames - before.byReason[reason].frames;
         // One that passed by chance stands for as many as are dropped for each.
-        expect(counted("foreign-bucket") % SAMPLING).toBe(0);
-        expect(counted("other-host") % SAMPLING).toBe(0);
+        expect([0, SAMPLING]).toContain(counted("foreign-bucket"));
+        expect([0, SAMPLING]).toContain(counted("other-host"));
         expect(counted("later-fragment")).toBe(50);
         expect(counted("icmp-unsolicited")).toBe(50);
         expectSumsToHold(after);

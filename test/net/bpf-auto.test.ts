@@ -12,7 +12,7 @@ import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { clientProgram, projectRoot } from "../lab/paths.ts";
 import { describeBpf } from "./describe-bpf.ts";
-import { answersPing, CLUSTER_MAC, snapshot, statusOf, until } from "./host-tools.ts";
+import { CLUSTER_MAC, pings, snapshot, statusOf, until } from "./host-tools.ts";
 
 const ADDON = path.join(projectRoot, "native/build/Release/clusteripd_bpf.node");
 const USERSPACE = { env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } };
@@ -48,7 +48,7 @@ describeBpf("bpf: the engine auto", { tools: ["ping", "setpriv"] }, () => {
   }
 
   async function engineOf(daemon: Daemon): Promise<string | undefined> {
-    await until(() => answersPing(lab.client(), lab.vip), 2000);
+    await until(async () => expect(await pings(lab.client(), lab.vip)).toBe(true), 2000);
     return (await statusOf(daemon)).virtualIps[0]?.engine;
   }
 

@@ -14,7 +14,6 @@ import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { startServer } from "../lab/traffic.ts";
 import {
-  answersPing,
   arpSenderOf,
   autoEngine,
   CLUSTER_MAC,
@@ -55,7 +54,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
 
   /** The virtual IP answers a client that has to resolve it anew, and says the cluster MAC. */
   async function serves(timeoutMs = WITHIN_MS): Promise<void> {
-    await until(() => answersPing(client, lab.vip), timeoutMs);
+    await until(async () => expect(await pings(client, lab.vip)).toBe(true), timeoutMs);
     await client.exec(["curl", "-sS", "--max-time", "2", `http://${lab.vip}/?id=1`]);
     await client.ip("neigh", "flush", "all");
     expect(await arpSenderOf(client, lab.vip)).toBe(CLUSTER_MAC);

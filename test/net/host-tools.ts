@@ -107,6 +107,7 @@ export async function arpSenderOf(client: Host, address: string): Promise<string
   return /\[([0-9A-F:]{17})\]/i.exec(stdout)?.[1]?.toLowerCase();
 }
 
+/** Whether one request is answered; soon, so that it can be asked again. */
 export async function pings(client: Host, address: string, timeoutS = 0.5): Promise<boolean> {
   return (
     (await client.tryExec(["ping", "-q", "-c", "1", "-W", String(timeoutS), address], { timeoutMs: 20_000 }))
@@ -114,6 +115,7 @@ export async function pings(client: Host, address: string, timeoutS = 0.5): Prom
   );
 }
 
+/** One request is answered, however busy the machine is. */
 export async function answersPing(client: Host, address: string): Promise<void> {
   expect(await pings(client, address, 2), `${address} answers ping`).toBe(true);
 }

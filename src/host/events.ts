@@ -6,8 +6,8 @@ import { TABLE_NAME } from "./nft.ts";
 export type HostEvent = "nft" | "network";
 
 const RESTART_DELAY_MS = 1000;
-/** When a monitor that was started will hear, or surely does; it does not say. */
-const DEAF_MS = [500, 2500] as const;
+/** How long a monitor may take from its start until it hears; it does not say when it does. */
+const DEAF_MS = 500;
 
 interface Monitor {
   readonly event: HostEvent;
@@ -47,7 +47,7 @@ export class HostEvents {
       return;
     }
     this.#children.add(child);
-    for (const ms of DEAF_MS) this.#later(ms, () => this.#listener(monitor.event));
+    this.#later(DEAF_MS, () => this.#listener(monitor.event));
     let ended = false;
     const onEnd = (): void => {
       if (ended) return;

@@ -30,7 +30,8 @@ export function methodsOf(extent: Extent): Record<string, string> {
       "A client sends an echo request every 50 µs while its bucket is given to a node and taken from it in turn. " +
       "Time runs from the first octet of the request (clusteripd: a new connection to the control socket for each; " +
       "nft: the start of 'nft -f' with the replaced table) to the arrival of the first answer, or of the last: a " +
-      "round trip is in it. The daemon's start is over, with the last look that belongs to it. The client has the last CPU for itself, daemon and nft have the " +
+      "round trip is in it. The daemon's start is over, with the last look that belongs to it. " +
+      "The client has the last CPU for itself, daemon and nft have the " +
       `others. Percentiles over ${moves} moves, in ${moveRounds} rounds.`,
     daemon:
       `Resident memory and CPU time of the daemon of one node: idle for ${restSeconds} s, under the load of the ` +

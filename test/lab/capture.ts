@@ -3,6 +3,7 @@
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { readCapture } from "../../src/pcap/read-capture.ts";
 import { BRIDGE, type Host, NIC } from "./host.ts";
 import type { Lab } from "./lab.ts";
 import type { TrackedProcess } from "./processes.ts";
@@ -30,7 +31,7 @@ export class Capture {
   /** Waits until it has so many frames, but not for ever: the caller sees whether they are those. */
   async waitFor(frames: number): Promise<void> {
     const deadline = Date.now() + FRAMES_TIMEOUT_MS;
-    while (countFrames(await readFile(this.file)) < frames && Date.now() < deadline) await sleep(10);
+    while ((await countFrames(this.file)) < frames && Date.now() < deadline) await sleep(10);
   }
 
   /** Ends the capture and returns the path of the pcap file. A capture with holes is an error: it proves nothing. */
@@ -62,12 +63,13 @@ export class Capture {
   }
 }
 
-/** The whole records of a pcap file in this machine's byte order. */
-function countFrames(pcap: Buffer): number {
+/** Its whole records: the last one may be on its way to the file. */
+async function countFrames(file: string): Promise<number> {
   let frames = 0;
-  for (let at = 24; at + 16 <= pcap.length; frames += 1) {
-    at += 16 + pcap.readUInt32LE(at + 8);
-    if (at > pcap.length) break;
+  try {
+    for await (const _ of readCapture(file)) frames += 1;
+  } catch {
+    return frames;
   }
   return frames;
 }

@@ -23,6 +23,7 @@ import {
   recover,
   repairsOf,
   snapshot,
+  sortedLines,
   statusOf,
   until,
 } from "./host-tools.ts";
@@ -222,8 +223,3 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
     await daemon.kill("SIGTERM");
   });
 });
-
-/** What is put back may be listed in another order than before. */
-function sortedLines(state: string): string {
-  return state.split("\n").sort().join("\n");
-}

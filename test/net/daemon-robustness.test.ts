@@ -15,7 +15,7 @@ import {
   add,
   answersPing,
   del,
-  envWithTool,
+  envWithNft,
   MONITOR,
   pidsOf,
   recover,
@@ -230,7 +230,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   });
 
   it("what changes before its monitors hear is put back too", async () => {
-    const env = await envWithTool(lab, node, "nft", '[ "$1" != monitor ] || sleep 0.4');
+    const env = await envWithNft(lab, node, '[ "$1" != monitor ] || sleep 0.4');
     const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
     await node.exec(["nft", "flush", "ruleset"]);
     // Well before the look that comes at intervals, every 10 s.
@@ -238,7 +238,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   });
 
   it("network events without end hold no request up, also where nft is slow", async () => {
-    const env = await envWithTool(lab, node, "nft", "sleep 0.1");
+    const env = await envWithNft(lab, node, "sleep 0.1");
     const daemon = await startDaemon(lab, node, { vips: [SETTINGS], env });
     const address = "192.0.2.77/32 dev lo";
     const churn = `while :; do ip address add ${address}; ip address del ${address}; done`;

@@ -18,6 +18,7 @@ import {
   recover,
   settingsOf,
   snapshot,
+  sortedLines,
   statusOf,
   until,
 } from "./host-tools.ts";
@@ -239,8 +240,3 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     return { refusal: value.includes("reload refused") ? value : undefined };
   }
 });
-
-/** What is put back may be listed in another order than before. */
-function sortedLines(state: string): string {
-  return state.split("\n").sort().join("\n");
-}

@@ -6,7 +6,7 @@ import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../
 import { Lab } from "../lab/lab.ts";
 import { duplicateRequests, type NodeServer, startServer } from "../lab/traffic.ts";
 import { describeBpf } from "./describe-bpf.ts";
-import { envWithTool, statusOf, until } from "./host-tools.ts";
+import { envWithNft, statusOf, until } from "./host-tools.ts";
 import { addNic } from "./second-nic.ts";
 import { UdpProber } from "./udp-prober.ts";
 
@@ -53,7 +53,7 @@ describeBpf("reload under load", {}, () => {
     const stays = served({ engine: "bpf", vip: "10.77.0.101" });
     await daemon.kill("SIGTERM");
     // It takes a while to set the address and what follows.
-    const env = await envWithTool(lab, lab.node(1), "nft", "sleep 0.2");
+    const env = await envWithNft(lab, lab.node(1), "sleep 0.2");
     for (const [name, engine] of [
       ["killed-1", "bpf"],
       ["killed-2", "userspace"],

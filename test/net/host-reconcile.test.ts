@@ -23,6 +23,7 @@ import {
   repairsOf,
   settingsOf,
   snapshot,
+  sortedLines,
   statusOf,
   until,
   watchHost,
@@ -250,8 +251,3 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     return (await statusOf(daemon)).problems.map(({ code }) => code);
   }
 });
-
-/** What is put back may be listed in another order than before. */
-function sortedLines(state: string): string {
-  return state.split("\n").sort().join("\n");
-}

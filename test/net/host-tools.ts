@@ -29,6 +29,11 @@ export function snapshot(host: Host): Promise<string> {
   return host.exec(["sh", "-ec", LOOK]);
 }
 
+/** Of a snapshot: what is put back may be listed in another order than before. */
+export function sortedLines(state: string): string {
+  return state.split("\n").sort().join("\n");
+}
+
 /** Resolves when `check` does without an error; rejects with its last error after the timeout. */
 export async function until<T>(
   check: () => Promise<T> | T,
@@ -217,17 +222,12 @@ export async function recover(lab: Lab, node: Host): Promise<void> {
   }
 }
 
-/** An environment in which a tool does something else first: a line of shell, with the tool's arguments. */
-export async function envWithTool(
-  lab: Lab,
-  host: Host,
-  tool: "ip" | "nft",
-  first: string,
-): Promise<Record<string, string>> {
-  const directory = mkdtempSync(path.join(lab.directoryOf(host), `${tool}-`));
-  const real = (await host.exec(["sh", "-c", `command -v ${tool}`])).trim();
+/** An environment in which `nft` does something else first: a line of shell, with its arguments. */
+export async function envWithNft(lab: Lab, host: Host, first: string): Promise<Record<string, string>> {
+  const directory = mkdtempSync(path.join(lab.directoryOf(host), "nft-"));
+  const real = (await host.exec(["sh", "-c", "command -v nft"])).trim();
   const script = `#!/bin/sh\n${first}\nexec ${real} "$@"\n`;
-  writeFileSync(path.join(directory, tool), script, { mode: 0o755 });
+  writeFileSync(path.join(directory, "nft"), script, { mode: 0o755 });
   return { PATH: `${directory}:${process.env["PATH"] ?? ""}` };
 }
 

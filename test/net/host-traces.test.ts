@@ -17,7 +17,7 @@ import {
   answersPing,
   arpSenderOf,
   CLUSTER_MAC,
-  envWithTool,
+  envWithNft,
   pings,
   processesOn,
   recover,
@@ -124,7 +124,7 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
 
   it("a daemon that would start amid clean-ups is refused, and starts after them", async () => {
     await (await start()).kill("SIGKILL");
-    const env = await envWithTool(lab, node, "nft", "sleep 1");
+    const env = await envWithNft(lab, node, "sleep 1");
     // As the resource agents of a clone do when all are stopped.
     const cleanups = Promise.all([1, 2].map(() => clusterip(lab, node, ["cleanup"], { env })));
     await until(() => node.ip("link", "show", "clusterip0"), 5000, 5);

@@ -1,18 +1,9 @@
 /** Whether a bucket that is this node's is really answered: for monitors, so it costs no process and no look. */
 import { messageOf } from "../core/errors.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
+import { breakingProblem } from "./problems.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
-import type { Binding, HostProblem, Serving } from "./serving.ts";
-
-/** Problems that leave frames to the virtual IP unanswered, or answered by the wrong one. */
-const breaking: Readonly<Record<HostProblem["code"], boolean>> = {
-  "nic-missing": true,
-  "nic-down": true,
-  // The guard, the ARP table, an address or the engine's device is not as it must be.
-  "repair-failed": true,
-  // Served on its own interface all the same; the operator is told by `clusterip status`.
-  "address-elsewhere": false,
-};
+import type { Binding, Serving } from "./serving.ts";
 
 /**
  * What keeps frames to the virtual IP from being answered here, as a sentence; undefined when
@@ -26,11 +17,7 @@ export function whyBroken(
 ): string | undefined {
   const { nic } = settings;
   const link = serving.linkOf(nic);
-  const problem = serving.problems.find(({ code, message }) => {
-    if (!breaking[code]) return false;
-    // Those of an interface name it; a repair that failed may concern everything.
-    return code === "repair-failed" || link === undefined || message.includes(` ${nic} `);
-  });
+  const problem = breakingProblem(serving.problems, settings);
   if (problem !== undefined) return problem.message;
   if (link === undefined || engines.of(engine).boundIfindex(nic) !== link.ifindex)
     return `The engine is not bound to ${nic}.`;

@@ -23,6 +23,7 @@ import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import { planChange, type ServedMap, type Taking } from "./change-plan.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
+import { findProblems, type HostProblem } from "./problems.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
 import { undoable } from "./undoable.ts";
 
@@ -32,12 +33,6 @@ export type RepairKind = (typeof repairKinds)[number];
 export interface RepairRecord {
   count: number;
   lastAt: string | undefined;
-}
-
-/** A state of the host that keeps a virtual IP from being served, or makes it doubtful. */
-export interface HostProblem {
-  readonly code: "nic-missing" | "nic-down" | "address-elsewhere" | "repair-failed";
-  readonly message: string;
 }
 
 /** An engine at work on an interface. */
@@ -338,32 +333,7 @@ export class Serving {
   }
 
   #findProblems(): readonly HostProblem[] {
-    const problems: HostProblem[] = [];
-    for (const nic of this.#nics()) {
-      const link = this.linkOf(nic);
-      if (link === undefined) {
-        problems.push({
-          code: "nic-missing",
-          message: `The interface ${nic} does not exist; serving goes on when it is back.`,
-        });
-      } else if (!link.isUp || !link.hasCarrier) {
-        problems.push({ code: "nic-down", message: `The interface ${nic} is down or has no carrier.` });
-      }
-    }
-    for (const { settings } of this.#current.values()) {
-      const elsewhere = this.#links.find(
-        (link) =>
-          link.name !== settings.nic &&
-          link.name !== this.#engines.device &&
-          link.addresses.some((a) => a.addressHost === settings.addressHost),
-      );
-      if (elsewhere === undefined) continue;
-      problems.push({
-        code: "address-elsewhere",
-        message: `${settings.vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`,
-      });
-    }
-    return problems;
+    return findProblems(this.#current, this.#links, this.#engines.device);
   }
 
   #engineOf(virtualIp: ServedVirtualIp): Engine {
@@ -443,10 +413,6 @@ export class Serving {
       (a) => !includesAddress(missing, a) && links.some(({ name }) => name === a.device),
     );
     await removeAddresses([...present].reverse());
-  }
-
-  #nics(): readonly string[] {
-    return [...new Set([...this.#current.values()].map(({ settings }) => settings.nic))];
   }
 
   #count(kind: RepairKind, message: string): void {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import type { BucketCounters, EngineName, NicCounters, Tally } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { packageRoot } from "../native.ts";
+import type { HostProblem } from "./problems.ts";
 import type { Origin, ServedVirtualIp } from "./resolve.ts";
-import type { HostProblem, RepairKind, RepairRecord, Serving } from "./serving.ts";
+import type { RepairKind, RepairRecord, Serving } from "./serving.ts";
 
 export interface BucketStatus extends BucketCounters {
   readonly isLocal: boolean;

@@ -8,8 +8,9 @@ const network = {
   pool: "forks",
   maxWorkers: 1,
   fileParallelism: false,
-  testTimeout: 120_000,
-  hookTimeout: 60_000,
+  // Far beyond what any of them takes: load alone must not end one.
+  testTimeout: 900_000,
+  hookTimeout: 300_000,
 } as const;
 
 export default defineConfig({

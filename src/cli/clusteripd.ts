@@ -2,6 +2,7 @@
 import { Command } from "commander";
 import { ControlSocket } from "../api/server.ts";
 import { ClusterIpError, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
+import { checkHost } from "../daemon/check-host.ts";
 import { Daemon } from "../daemon/daemon.ts";
 import { createLog, type Log } from "../daemon/log.ts";
 import { ServiceManager } from "../daemon/sd-notify.ts";
@@ -16,6 +17,7 @@ import { TUN_NAME } from "../host/tun.ts";
 import { loadNative, type NativeAddon } from "../native.ts";
 import { type Config, readConfigFile } from "../settings/config-file.ts";
 import { DEFAULT_SOCKET, SOCKET_VARIABLE, socketPath } from "../settings/options.ts";
+import { countOf } from "../tools/numbers.ts";
 import { reportFailure, runProgram } from "./program.ts";
 
 interface Options {
@@ -34,12 +36,12 @@ export function clusteripdProgram(): Command {
       "--socket <PATH>",
       `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`,
     )
-    .option("--check", "check the configuration file and exit")
+    .option("--check", "check the configuration file, say what this host lacks for it now, and exit")
     .allowExcessArguments(false)
     .action(async (options: Options) => {
       const config = readConfigFile(options.config);
       if (options.check === true) {
-        process.stdout.write(`${options.config}: good, ${config.virtualIps.length} virtual IPs\n`);
+        await check(config, options.config);
         return;
       }
       await serve(config, options);
@@ -48,6 +50,15 @@ export function clusteripdProgram(): Command {
 
 export async function main(argv: readonly string[]): Promise<void> {
   await runProgram(clusteripdProgram(), argv);
+}
+
+/** Says what is missing now, which a start waits for; what the host refuses makes the check fail. */
+async function check(config: Config, name: string): Promise<void> {
+  const { missing, refused } = await checkHost(config.virtualIps);
+  if (refused.length > 0) throw new ClusterIpError("CLUSTERIP_CONFIG", `${name}: ${refused.join(" ")}`);
+  const count = config.virtualIps.length;
+  process.stdout.write(`${name}: good, ${countOf(count, "virtual IP")}\n`);
+  for (const sentence of missing) process.stdout.write(`missing now, and waited for: ${sentence}\n`);
 }
 
 /** Runs until a signal ends it. */

@@ -124,7 +124,7 @@ function addCleanup(program: Command, socket: SocketOf): void {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
       const { removeStaleSocket } = await import("../api/server.ts");
-      const { removed: fromHost, failed } = await cleanup(options.keepState === true ? undefined : socket());
+      const { removed: fromHost, failed } = await cleanup(socket(), options.keepState !== true);
       const removed = [...fromHost];
       if (await removeStaleSocket(socket())) removed.push(`socket ${socket()}`);
       print(

@@ -58,7 +58,8 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
   const { withoutBucket, foreignStandardError = 0 } = virtualIp;
   return [
     `${vip} on ${nic}: local nodes ${formatNodes(localNodes) || "none"} of ${totalNodes}`,
-    `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac}, engine ${engine}, from ${origin}`,
+    `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac ?? "not known yet"}, engine ${engine}, from ${origin}`,
+    ...(virtualIp.waitsBecause === undefined ? [] : [`  NOT SERVED: ${virtualIp.waitsBecause}`]),
     ...textTable(bucketColumns, rows),
     ...(foreignStandardError === 0
       ? []

@@ -1,9 +1,6 @@
 /** What a change of the served virtual IPs means for the engines: who takes what, and when. */
 import type { NodeSet } from "../core/node-set.ts";
-import { differsOnlyInNodes, type ServedVirtualIp } from "./resolve.ts";
-
-/** By address, host order. */
-export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
+import { differsOnlyInNodes, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 
 export interface Taking {
   readonly virtualIp: ServedVirtualIp;

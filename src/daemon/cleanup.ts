@@ -5,13 +5,14 @@ import { formatIpv4 } from "../core/ipv4.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
 import type { Engine } from "../engine/engine.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
-import { type Link, listLinks, removeAddresses } from "../host/ip.ts";
+import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
+import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
-import { forgetState } from "./state-file.ts";
+import { forgetState, savedAddresses } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
 const LOCK_TIMEOUT_MS = 10_000;
@@ -23,16 +24,16 @@ export interface Cleanup {
 }
 
 /**
- * @param socket of the dead daemon: what the next one would serve again is beside it and is
- * forgotten; undefined keeps it
+ * @param socket of the dead daemon: what the next one would serve again is beside it
+ * @param forgets that, too
  * @returns what was removed and what could not be, half a sentence for each thing
  * @throws CLUSTERIP_ALREADY_RUNNING when a daemon lives, or other clean-ups take more than ten seconds
  */
-export async function cleanup(socket: string | undefined): Promise<Cleanup> {
+export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup> {
   await checkRequirements();
   const lock = await takeLock();
   try {
-    return await removeAll(await listLinks(), socket);
+    return await removeAll(await listLinks(), socket, forgets);
   } finally {
     lock?.close();
   }
@@ -73,15 +74,12 @@ function alreadyRunning(): ClusterIpError {
   );
 }
 
-async function removeAll(links: readonly Link[], socket: string | undefined): Promise<Cleanup> {
-  const addresses = links.flatMap((link) =>
-    link.addresses
-      .filter(({ isOurs }) => isOurs)
-      .map(({ addressHost }) => ({ vip: formatIpv4(addressHost), device: link.name })),
-  );
-  await removeAddresses(addresses);
-  const judged: Link[] = [];
+async function removeAll(links: readonly Link[], socket: string, forgets: boolean): Promise<Cleanup> {
   const failed: string[] = [];
+  const addresses = addressesOf(links, savedAddresses(socket));
+  const stuck = await takeOffAddresses(addresses);
+  for (const { address, message } of stuck) failed.push(`${describeAddresses([address])} stays: ${message}`);
+  const judged: Link[] = [];
   for (const link of links) {
     try {
       const left = await removeLeftPrograms(link, removePrograms);
@@ -91,13 +89,24 @@ async function removeAll(links: readonly Link[], socket: string | undefined): Pr
       failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
     }
   }
-  const tables = await presentTables();
+  // An address that stays would be answered for with the interface's own MAC; under the tables it is silent.
+  const tables = stuck.length === 0 ? await presentTables() : [];
   if (tables.length > 0) await applyTables(renderTables([], []));
+  const gone = addresses.filter((a) => !stuck.some(({ address }) => includesAddress([a], address)));
   const removed = [
-    ...addresses.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
+    ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
-    ...(socket === undefined ? [] : forgetState(socket)).map((file) => `saved state ${file}`),
+    ...(forgets ? forgetState(socket) : []).map((file) => `saved state ${file}`),
   ];
   return { removed, failed };
+}
+
+/** Those with our mark, and those of the dead daemon that have lost it since, on the devices where it had them. */
+function addressesOf(links: readonly Link[], saved: ReadonlyMap<number, string>): readonly OwnAddress[] {
+  return links.flatMap((link) =>
+    link.addresses
+      .filter((a) => a.isOurs || (a.prefixLength === 32 && saved.get(a.addressHost) === link.name))
+      .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name })),
+  );
 }

@@ -2,6 +2,7 @@
  * The daemon: the only owner of state. Every request is a transaction, one after the other,
  * and so is every repair; what is served changes in `Serving` alone.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
@@ -14,19 +15,30 @@ import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
+import type { HostProblem } from "./problems.ts";
 import { requireSame } from "./require-same.ts";
 import {
+  type AskedVirtualIp,
   asksForTheSame,
   differsOnlyInNodes,
   haveSameBuckets,
-  type Origin,
+  isMissingOnHost,
+  isWaiting,
+  resolveOrWait,
   resolveVirtualIp,
   type ServedVirtualIp,
+  type WaitingVirtualIp,
 } from "./resolve.ts";
 import { SavedServing } from "./saved-serving.ts";
 import { Serving } from "./serving.ts";
 import type { StateFile } from "./state-file.ts";
-import { type DaemonStatus, daemonStatus, type VirtualIpStatus, virtualIpStatus } from "./status.ts";
+import {
+  type DaemonStatus,
+  daemonStatus,
+  type VirtualIpStatus,
+  virtualIpStatus,
+  waitingStatus,
+} from "./status.ts";
 
 /** Events come in bursts: one look is enough for those of this time. */
 const SETTLE_MS = 20;
@@ -36,6 +48,10 @@ const POLL_MS = 10_000;
 const POLL_PROBLEM_MS = 1000;
 /** Programs in the kernel can be taken away without an event: one call an interface tells. */
 const WATCH_MS = 250;
+
+/** What could not be removed at the end is tried so many times more: what kept it from going may be over by then. */
+const STOP_RETRIES = 5;
+const STOP_RETRY_MS = 200;
 
 /** After the ARP table had to be put back: neighbours may have heard the NIC's own MAC meanwhile. */
 const CORRECTION: Announcement = { count: 3, intervalMs: 200 };
@@ -68,25 +84,21 @@ export class Daemon {
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
     this.#serving = new Serving(engines, log);
-    this.#saved = new SavedServing(this.#serving, state, log);
+    this.#saved = new SavedServing(this.#serving, engines, state, log);
     this.#events = new HostEvents((event) => this.#onHostEvent(event));
   }
 
   /**
-   * Checks the host, becomes its only daemon, takes over from a dead one and serves the
-   * configuration and what was saved. When it throws, everything it did is undone.
+   * Checks the host, becomes its only daemon, takes over from a dead one and serves the configuration and what was
+   * saved, as far as the host has what it takes; the rest waits. When it throws, everything it did is undone.
    */
   async start(configured: readonly VirtualIpSettings[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
       this.#engines.open();
       try {
-        const wanted = await this.#resolveAll(configured, "config");
-        const next = await this.#saved.restore(wanted, this.#engines);
         if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
-        await this.#serving.sweep(next);
-        await this.#serving.change(next);
-        this.#saved.saveAtStart();
+        await this.#saved.start(configured);
       } catch (error) {
         this.#engines.close();
         throw error;
@@ -108,19 +120,23 @@ export class Daemon {
     clearTimeout(this.#pollTimer);
     clearInterval(this.#watchTimer);
     this.#announcer.stop();
+    let left: readonly string[] = [];
     await this.#mutex.run(async () => {
-      try {
-        await this.#serving.change(new Map());
-      } finally {
-        this.#engines.close();
+      const all = new Set(this.#serving.current.keys());
+      left = await this.#serving.withdraw(all);
+      for (let again = 0; left.length > 0 && again < STOP_RETRIES; again += 1) {
+        await sleep(STOP_RETRY_MS);
+        left = await this.#serving.withdraw(all);
       }
+      this.#engines.close();
     });
+    if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", left.join(" "));
     this.#log.info("stopped; everything is removed");
   }
 
   add(settings: VirtualIpSettings): Promise<VirtualIpStatus> {
     return this.#transaction(async () => {
-      if (this.#serving.current.has(settings.addressHost)) {
+      if (this.#saved.find(settings.addressHost) !== undefined) {
         throw new ClusterIpError(
           "CLUSTERIP_EXISTS",
           `${settings.vip} is served already: 'clusterip del ${settings.vip}' removes it, 'clusterip nodes ${settings.vip} +N' adds a bucket.`,
@@ -135,20 +151,22 @@ export class Daemon {
 
   remove(addressHost: number): Promise<void> {
     return this.#transaction(async () => {
-      const { settings } = this.#served(addressHost);
-      const next = new Map(this.#serving.current);
-      next.delete(addressHost);
-      await this.#saved.change(next);
-      this.#log.info({ vip: settings.vip }, "removed");
+      const { vip } = this.#asked(addressHost).settings;
+      const left = await this.#saved.remove(addressHost);
+      if (left.length > 0) {
+        const what = `${vip} is not served any more, but not everything is removed; that is tried again`;
+        throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${left.join(" ")}`);
+      }
+      this.#log.info({ vip }, "removed");
     });
   }
 
   /** The local buckets after the change `+N` or `-N`; it is in force when this resolves. */
   changeNodes(addressHost: number, change: string): Promise<NodeSet> {
     return this.#transaction(async () => {
-      const { settings, localNodes } = this.#served(addressHost);
+      const { settings, localNodes } = this.#asked(addressHost);
       const next = changeNodes(localNodes, parseNodeChange(change), settings.totalNodes);
-      this.#saved.setLocal(this.#served(addressHost), next);
+      this.#saved.setLocal(addressHost, next);
       this.#log.info({ vip: settings.vip, change, localNodes: next }, "buckets moved");
       return next;
     });
@@ -164,6 +182,11 @@ export class Daemon {
     return this.#transaction(async () => {
       const { addressHost, vip } = settings;
       const served = this.#serving.current.get(addressHost);
+      const waits = this.#saved.waiting.get(addressHost);
+      if (waits !== undefined) {
+        // Its bucket would not be answered here. The next look may find that it can be by now.
+        throw new ClusterIpError(waits.why.code, `${vip} waits: ${waits.why.message}`, { cause: waits.why });
+      }
       if (served === undefined) {
         if (!create) this.#served(addressHost); // refuses
         const links = await this.#serving.lookAtLinks();
@@ -175,7 +198,7 @@ export class Daemon {
       requireSame(served, settings);
       if (served.localNodes.includes(node)) return served.localNodes;
       const next = toNodeSet([...served.localNodes, node]);
-      this.#saved.setLocal(this.#served(addressHost), next);
+      this.#saved.setLocal(addressHost, next);
       this.#log.info({ vip, node, localNodes: next }, "bucket taken");
       return next;
     });
@@ -188,11 +211,11 @@ export class Daemon {
    */
   releaseNode(addressHost: number, node: number): Promise<NodeSet> {
     return this.#transaction(async () => {
-      const served = this.#serving.current.get(addressHost);
+      const served = this.#saved.find(addressHost);
       if (served === undefined) return [];
       if (!served.localNodes.includes(node)) return served.localNodes;
       const localNodes = served.localNodes.filter((other) => other !== node);
-      this.#saved.setLocal(this.#served(addressHost), localNodes);
+      this.#saved.setLocal(addressHost, localNodes);
       this.#log.info({ vip: served.settings.vip, node, localNodes }, "bucket released");
       if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
       return localNodes;
@@ -202,10 +225,8 @@ export class Daemon {
   #removeEmpty(addressHost: number): void {
     this.#background(async () => {
       // A bucket may have come back in the meantime.
-      if (this.#serving.current.get(addressHost)?.localNodes.length !== 0) return;
-      const next = new Map(this.#serving.current);
-      next.delete(addressHost);
-      await this.#saved.change(next);
+      if (this.#saved.find(addressHost)?.localNodes.length !== 0) return;
+      await this.#saved.remove(addressHost);
     });
   }
 
@@ -216,9 +237,12 @@ export class Daemon {
    */
   async checkNode(addressHost: number, node: number): Promise<void> {
     await this.#serving.settled();
-    const served = this.#served(addressHost);
+    const served = this.#asked(addressHost);
     if (!served.localNodes.includes(node)) {
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
+    }
+    if (isWaiting(served)) {
+      throw new ClusterIpError("CLUSTERIP_BROKEN", served.why.message, { cause: served.why });
     }
     const why = whyBroken(this.#serving, this.#engines, served);
     if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
@@ -242,54 +266,74 @@ export class Daemon {
     });
   }
 
-  /** Touches only what differs: buckets moved since, and virtual IPs added by hand, stay. */
+  /**
+   * Touches only what differs: buckets moved since, and virtual IPs added by hand, stay. What the host merely lacks is
+   * waited for, but not by a virtual IP that is served now; one that it refuses is a reason to change nothing.
+   */
   reload(configured: readonly VirtualIpSettings[]): Promise<void> {
     return this.#transaction(async () => {
-      const current = this.#serving.current;
-      const next = new Map([...current].filter(([, { origin }]) => origin === "request"));
+      const byRequest = <T extends AskedVirtualIp>(map: ReadonlyMap<number, T>): Map<number, T> =>
+        new Map([...map].filter(([, { origin }]) => origin === "request"));
+      const served = byRequest(this.#serving.current);
+      const waiting = byRequest(this.#saved.waiting);
       const links = await this.#serving.lookAtLinks();
       for (const settings of configured) {
-        next.set(settings.addressHost, this.#reloaded(settings, current.get(settings.addressHost), links));
+        const { addressHost } = settings;
+        served.delete(addressHost);
+        waiting.delete(addressHost);
+        const next = this.#reloaded(settings, this.#saved.find(addressHost), links);
+        if (!isWaiting(next)) served.set(addressHost, next);
+        // What is answered now is not given up for an interface that is not there: that is a slip of the pen.
+        else if (!isMissingOnHost(next.why) || this.#serving.current.has(addressHost)) throw next.why;
+        else waiting.set(addressHost, next);
       }
-      await this.#saved.change(next);
+      await this.#saved.change(served, waiting);
       this.#log.info({ virtualIps: this.#vips() }, "reloaded");
     });
   }
 
   #reloaded(
     settings: VirtualIpSettings,
-    served: ServedVirtualIp | undefined,
+    before: ServedVirtualIp | WaitingVirtualIp | undefined,
     links: readonly Link[],
-  ): ServedVirtualIp {
-    // What is asked for as before stays as it is, even while its interface is away.
-    const wanted =
-      served !== undefined && asksForTheSame(served.settings, settings)
-        ? { ...served, settings, origin: "config" as const, localNodes: settings.localNodes }
-        : resolveVirtualIp(settings, "config", links, this.#engines);
-    if (served === undefined) return wanted;
-    const isAdopted = differsOnlyInNodes(served, wanted) ? served.isAdopted : wanted.isAdopted;
+  ): ServedVirtualIp | WaitingVirtualIp {
+    const origin = "config" as const;
+    const asked = { settings, origin, localNodes: settings.localNodes };
+    if (before === undefined) return resolveOrWait(asked, links, this.#engines);
     // A bucket that was moved is another node's now, also where it would come back with another interface or engine.
-    const areNodesUnchanged = String(served.settings.localNodes) === String(settings.localNodes);
-    const staysMoved = areNodesUnchanged && haveSameBuckets(served.settings, settings);
-    return { ...wanted, isAdopted, localNodes: staysMoved ? served.localNodes : settings.localNodes };
+    const areNodesUnchanged = String(before.settings.localNodes) === String(settings.localNodes);
+    const staysMoved = areNodesUnchanged && haveSameBuckets(before.settings, settings);
+    const localNodes = staysMoved ? before.localNodes : settings.localNodes;
+    // What is asked for as before stays as it is, even while its interface is away.
+    if (!isWaiting(before) && asksForTheSame(before.settings, settings)) {
+      return { ...before, settings, origin, localNodes };
+    }
+    const next = resolveOrWait({ ...asked, localNodes }, links, this.#engines);
+    if (isWaiting(next) || isWaiting(before) || !differsOnlyInNodes(before, next)) return next;
+    return { ...next, isAdopted: before.isAdopted };
   }
 
-  /** The interface of a virtual IP that is served. */
+  /** The interface of a virtual IP that is served or waits. */
   nicOf(addressHost: number): string | undefined {
-    return this.#serving.current.get(addressHost)?.settings.nic;
+    return this.#saved.find(addressHost)?.settings.nic;
   }
 
   nodes(addressHost: number): NodeSet {
-    return this.#served(addressHost).localNodes;
+    return this.#asked(addressHost).localNodes;
   }
 
   /** Between two changes, never amid one. */
   status(): Promise<DaemonStatus> {
-    return this.#transaction(async () => daemonStatus(this.#serving, this.#engines, this.#startedAt));
+    return this.#transaction(async () =>
+      daemonStatus(this.#serving, this.#saved, this.#engines, this.#startedAt),
+    );
   }
 
   statusOf(addressHost: number): Promise<VirtualIpStatus> {
-    return this.#transaction(async () => this.#statusOf(this.#served(addressHost)));
+    return this.#transaction(async () => {
+      const asked = this.#asked(addressHost);
+      return isWaiting(asked) ? waitingStatus(asked) : this.#statusOf(asked);
+    });
   }
 
   #statusOf(virtualIp: ServedVirtualIp): VirtualIpStatus {
@@ -297,41 +341,40 @@ export class Daemon {
     return virtualIpStatus(served, this.#engines);
   }
 
+  /** @throws CLUSTERIP_NOT_FOUND; for one that waits its own code */
   #served(addressHost: number): ServedVirtualIp {
-    const found = this.#serving.current.get(addressHost);
-    if (found === undefined) {
-      const served = [...this.#serving.current.values()].map(({ settings }) => settings.vip);
-      throw new ClusterIpError(
-        "CLUSTERIP_NOT_FOUND",
-        `This virtual IP is not served here; ${served.length === 0 ? "there is none" : `there is ${served.join(", ")}`}.`,
-      );
-    }
-    return found;
+    const asked = this.#asked(addressHost);
+    if (isWaiting(asked)) throw asked.why;
+    return asked;
+  }
+
+  /** Served or waiting; @throws CLUSTERIP_NOT_FOUND */
+  #asked(addressHost: number): ServedVirtualIp | WaitingVirtualIp {
+    const found = this.#saved.find(addressHost);
+    if (found !== undefined) return found;
+    const vips = this.#vips();
+    throw new ClusterIpError(
+      "CLUSTERIP_NOT_FOUND",
+      `This virtual IP is not served here; ${vips.length === 0 ? "there is none" : `there is ${vips.join(", ")}`}.`,
+    );
+  }
+
+  /** What is wrong now. */
+  get problems(): readonly HostProblem[] {
+    return this.#saved.problems;
   }
 
   /** One line for the service manager. */
   summary(): string {
-    const parts = [...this.#serving.current.values()].map(
-      ({ settings, localNodes }) => `${settings.vip} (${formatNodes(localNodes) || "no bucket"})`,
-    );
+    const parts = this.#saved.all.map((asked) => {
+      const buckets = formatNodes(asked.localNodes) || "no bucket";
+      return `${asked.settings.vip} (${isWaiting(asked) ? "waits" : buckets})`;
+    });
     return parts.length === 0 ? "no virtual IP" : parts.join(", ");
   }
 
   #vips(): readonly string[] {
-    return [...this.#serving.current.values()].map(({ settings }) => settings.vip);
-  }
-
-  async #resolveAll(
-    configured: readonly VirtualIpSettings[],
-    origin: Origin,
-  ): Promise<Map<number, ServedVirtualIp>> {
-    const links = await this.#serving.lookAtLinks();
-    return new Map(
-      configured.map((settings) => [
-        settings.addressHost,
-        resolveVirtualIp(settings, origin, links, this.#engines),
-      ]),
-    );
+    return this.#saved.all.map(({ settings }) => settings.vip);
   }
 
   #transaction<T>(task: () => Promise<T>): Promise<T> {
@@ -365,7 +408,10 @@ export class Daemon {
     this.#repairPending = true;
     this.#background(async () => {
       this.#repairPending = false;
-      await this.#repair(() => this.#serving.repair());
+      await this.#repair(async () => {
+        await this.#serving.repair();
+        await this.#saved.serveWaiting();
+      });
       this.#schedulePoll();
     });
   }
@@ -383,7 +429,7 @@ export class Daemon {
     for (const addressHost of this.#serving.current.keys()) void this.announce(addressHost, CORRECTION);
   }
 
-  #schedulePoll(delay = this.#serving.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS): void {
+  #schedulePoll(delay = this.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS): void {
     clearTimeout(this.#pollTimer);
     if (!this.#isStopping) this.#pollTimer = setTimeout(() => this.#repairSoon(), delay);
   }

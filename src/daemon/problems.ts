@@ -2,12 +2,18 @@
  * What is wrong with the host now, by the links as they were at the last look: each a code, a sentence that says what
  * it means, and what it concerns.
  */
+
+import type { ErrorCode } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
-import type { ServedMap } from "./change-plan.ts";
+import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
 
 /** Every problem that `clusterip status` can show, and whether frames of the virtual IP are then left unanswered. */
 export const problemCodes = {
   "nic-missing": { isBreaking: true },
+  /** Nothing on the interface tells in which network the address is. */
+  "network-missing": { isBreaking: true },
+  /** The host as it is refuses the virtual IP; it is tried again. */
+  "not-served": { isBreaking: true },
   "nic-down": { isBreaking: true },
   /** The guard, the ARP table, an address or the engine's device is not as it must be. */
   "repair-failed": { isBreaking: true },
@@ -55,6 +61,17 @@ function problemOfNic(nic: string, links: readonly Link[]): readonly HostProblem
   }
   if (link.isUp && link.hasCarrier) return [];
   return [{ code: "nic-down", message: `The interface ${nic} is down or has no carrier.`, nic }];
+}
+
+/** Of what has to be there before a virtual IP can be served; `not-served` for everything else. */
+const codeOfMissing: Partial<Record<ErrorCode, ProblemCode>> = {
+  CLUSTERIP_NO_NIC: "nic-missing",
+  CLUSTERIP_NO_NETWORK: "network-missing",
+};
+
+export function waitingProblem({ settings: { vip }, why }: WaitingVirtualIp): HostProblem {
+  const code = codeOfMissing[why.code] ?? "not-served";
+  return { code, message: `${vip} is not served: ${why.message}`, vip };
 }
 
 /** The first problem that leaves frames to this virtual IP unanswered, or answered by the wrong one. */

@@ -1,6 +1,6 @@
-/** From the settings of a virtual IP to what this host serves, with every reason to refuse. */
+/** From the settings of a virtual IP to what this host serves, with every reason why it cannot. */
 import { deriveClusterMac } from "../core/cluster-mac.ts";
-import { ClusterIpError } from "../core/errors.ts";
+import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4, networkHolds } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { EngineName } from "../engine/engine.ts";
@@ -10,18 +10,63 @@ import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 
 export type Origin = "config" | "request";
 
-export interface ServedVirtualIp {
+/** What somebody wants served, whether it is or not. */
+export interface AskedVirtualIp {
   readonly settings: VirtualIpSettings;
   readonly origin: Origin;
+  /** in force now; `settings.localNodes` is what it began with */
+  readonly localNodes: NodeSet;
+}
+
+export interface ServedVirtualIp extends AskedVirtualIp {
   /** what `settings.engine` came to */
   readonly engine: EngineName;
   readonly clusterMac: string;
-  /** in force now; `settings.localNodes` is what it began with */
-  readonly localNodes: NodeSet;
-  /** the address was on the interface before, set by somebody else: it stays when we go */
+  /** the address was there before, set by somebody else: it stays when we go */
   readonly isAdopted: boolean;
 }
 
+/** Asked for and not served now: the host lacks something, or refused. */
+export interface WaitingVirtualIp extends AskedVirtualIp {
+  readonly why: ClusterIpError;
+}
+
+/** By address, host order. */
+export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
+export type WaitingMap = ReadonlyMap<number, WaitingVirtualIp>;
+
+/** What the host may get later: an interface, or an address on it. Everything else stays wrong until somebody mends it. */
+const missingCodes: ReadonlySet<ErrorCode> = new Set(["CLUSTERIP_NO_NIC", "CLUSTERIP_NO_NETWORK"]);
+
+export function isMissingOnHost({ code }: ClusterIpError): boolean {
+  return missingCodes.has(code);
+}
+
+/** `resolveVirtualIp` for something that waits where the host has no place for it. */
+export function resolveOrWait(
+  asked: AskedVirtualIp,
+  links: readonly Link[],
+  engines: Pick<EngineSet, "device" | "choose">,
+): ServedVirtualIp | WaitingVirtualIp {
+  const { settings, origin, localNodes } = asked;
+  try {
+    return { ...resolveVirtualIp(settings, origin, links, engines), localNodes };
+  } catch (error) {
+    return { settings, origin, localNodes, why: toRefusal(error) };
+  }
+}
+
+export function isWaiting(asked: ServedVirtualIp | WaitingVirtualIp): asked is WaitingVirtualIp {
+  return "why" in asked;
+}
+
+/** Any failure as one that can be shown. */
+export function toRefusal(error: unknown): ClusterIpError {
+  if (isClusterIpError(error)) return error;
+  return new ClusterIpError("CLUSTERIP_INTERNAL", messageOf(error), { cause: error });
+}
+
+/** @throws ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
 export function resolveVirtualIp(
   settings: VirtualIpSettings,
   origin: Origin,
@@ -39,7 +84,7 @@ export function resolveVirtualIp(
   }
   if (link.type !== "ether") {
     throw new ClusterIpError(
-      "CLUSTERIP_NO_NIC",
+      "CLUSTERIP_BAD_NIC",
       `${settings.nic} is no Ethernet interface (its type is ${link.type}): a cluster MAC needs one.`,
     );
   }

@@ -1,45 +1,42 @@
-/** What a starting daemon serves: its configuration file, and what was in force when the last one ended. */
-import { messageOf } from "../core/errors.ts";
-import type { Log } from "./log.ts";
-import { haveSameBuckets, type ServedVirtualIp } from "./resolve.ts";
+/** What a starting daemon is asked to serve: its configuration file, and what was in force when the last one ended. */
+import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { type AskedVirtualIp, haveSameBuckets } from "./resolve.ts";
 import type { SavedVirtualIp } from "./state-file.ts";
 
 /**
- * The configuration file wins over what was saved, with one exception, the same as at a reload:
+ * The configuration file takes precedence over what was saved, with one exception, the same as at a reload:
  * where it asks for the buckets that it asked for before, those that were moved since stay where they are.
- * A virtual IP that came by request comes back; one that no longer fits the host is left out, and
- * whoever asked for it (a monitor) finds it missing.
+ * A virtual IP that came by request comes back.
+ *
+ * @returns by address, host order
  */
 export function restore(
-  configured: ReadonlyMap<number, ServedVirtualIp>,
+  configured: readonly VirtualIpSettings[],
   saved: readonly SavedVirtualIp[],
-  resolve: (saved: SavedVirtualIp) => ServedVirtualIp,
-  log: Log,
-): Map<number, ServedVirtualIp> {
-  const next = new Map(configured);
+): Map<number, AskedVirtualIp> {
+  const asked = new Map<number, AskedVirtualIp>();
+  for (const settings of configured) {
+    asked.set(settings.addressHost, { settings, origin: "config", localNodes: settings.localNodes });
+  }
   for (const entry of saved) {
-    const { addressHost, vip } = entry.settings;
-    const wanted = configured.get(addressHost);
-    if (wanted !== undefined) {
-      if (isUnchanged(entry, wanted)) {
-        next.set(addressHost, { ...wanted, localNodes: entry.settings.localNodes });
-      }
-      continue;
-    }
-    if (entry.origin === "config") continue;
-    try {
-      next.set(addressHost, resolve(entry));
-    } catch (error) {
-      log.error({ vip, error: messageOf(error) }, "what was served before cannot be served any more");
+    const { addressHost, localNodes } = entry.settings;
+    const wanted = asked.get(addressHost);
+    if (wanted === undefined) {
+      if (entry.origin === "config") continue;
+      asked.set(addressHost, {
+        settings: { ...entry.settings, localNodes: entry.asked },
+        origin: "request",
+        localNodes,
+      });
+    } else if (isUnchanged(entry, wanted.settings)) {
+      asked.set(addressHost, { ...wanted, localNodes });
     }
   }
-  return next;
+  return asked;
 }
 
-function isUnchanged(saved: SavedVirtualIp, wanted: ServedVirtualIp): boolean {
+function isUnchanged({ origin, asked, settings }: SavedVirtualIp, wanted: VirtualIpSettings): boolean {
   return (
-    saved.origin === "config" &&
-    String(saved.asked) === String(wanted.settings.localNodes) &&
-    haveSameBuckets(saved.settings, wanted.settings)
+    origin === "config" && String(asked) === String(wanted.localNodes) && haveSameBuckets(settings, wanted)
   );
 }

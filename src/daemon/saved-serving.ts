@@ -1,81 +1,216 @@
 /**
- * Changes of what is served, saved for the next start before they are in force: a change that
- * cannot be saved is refused, and one that fails leaves the saved state as it was.
+ * Everything that this host is asked to serve: what it serves, and what waits until the host has what it takes. Saved
+ * for the next start before a change is in force: a change that cannot be saved is refused, and one that fails leaves
+ * the saved state as it was.
  */
 import { messageOf } from "../core/errors.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
-import type { ServedMap } from "./change-plan.ts";
+import type { Link } from "../host/ip.ts";
+import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
-import { resolveVirtualIp, type ServedVirtualIp } from "./resolve.ts";
+import { type HostProblem, waitingProblem } from "./problems.ts";
+import {
+  type AskedVirtualIp,
+  isMissingOnHost,
+  isWaiting,
+  resolveOrWait,
+  type ServedMap,
+  type ServedVirtualIp,
+  toRefusal,
+  type WaitingMap,
+  type WaitingVirtualIp,
+} from "./resolve.ts";
 import { restore } from "./restore.ts";
 import type { Serving } from "./serving.ts";
 import type { StateFile } from "./state-file.ts";
 
+/** Between two tries of what the host refused; what it merely lacks is looked for at every look. */
+const RETRY_MS = 10_000;
+
 export class SavedServing {
   readonly #serving: Serving;
+  readonly #engines: EngineSet;
   readonly #state: StateFile;
   readonly #log: Log;
+  #waiting: WaitingMap = new Map();
+  #retryAt = 0;
+  /** what is in the state file; undefined: not known */
+  #saved: ServedMap | undefined;
 
-  constructor(serving: Serving, state: StateFile, log: Log) {
+  constructor(serving: Serving, engines: EngineSet, state: StateFile, log: Log) {
     this.#serving = serving;
+    this.#engines = engines;
     this.#state = state;
     this.#log = log;
   }
 
-  async change(next: ServedMap): Promise<void> {
-    const previous = this.#serving.current;
-    this.#state.save(next.values());
-    try {
-      await this.#serving.change(next);
-    } catch (error) {
-      this.#saveAgain(previous);
-      throw error;
-    }
+  get waiting(): WaitingMap {
+    return this.#waiting;
   }
 
-  /** The same for a move of buckets, which starts no process. */
-  setLocal(virtualIp: ServedVirtualIp, localNodes: NodeSet): void {
+  /** Served and waiting ones together. */
+  get all(): readonly (ServedVirtualIp | WaitingVirtualIp)[] {
+    return [...this.#serving.current.values(), ...this.#waiting.values()];
+  }
+
+  find(addressHost: number): ServedVirtualIp | WaitingVirtualIp | undefined {
+    return this.#serving.current.get(addressHost) ?? this.#waiting.get(addressHost);
+  }
+
+  /** What is wrong now, with what waits. */
+  get problems(): readonly HostProblem[] {
+    return [...this.#serving.problems, ...[...this.#waiting.values()].map(waitingProblem)];
+  }
+
+  /**
+   * Serves the configuration and what was saved, as far as the host can; the rest waits. What a dead daemon left and
+   * nobody asks for any more is removed.
+   */
+  async start(configured: readonly VirtualIpSettings[]): Promise<void> {
+    const saved = this.#state.read();
+    const asked = restore(configured, saved);
+    const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted ? [] : [v.settings.addressHost])));
+    const links = await this.#serving.lookAtLinks();
+    const { served, waiting } = this.#resolveAll(asked.values(), links);
+    for (const [addressHost, virtualIp] of served) {
+      // Our mark on it may have been lost with the daemon.
+      if (wasOurs.has(addressHost)) served.set(addressHost, { ...virtualIp, isAdopted: false });
+    }
+    await this.#serving.sweep(served);
+    try {
+      await this.#serving.change(served);
+    } catch (error) {
+      this.#log.error({ error: messageOf(error) }, "not all can be served together; trying one by one");
+      await this.#serving.sweep(new Map());
+      await this.#serveEach(served.values(), waiting);
+    }
+    this.#waiting = waiting;
+    for (const virtualIp of waiting.values()) this.#logWaiting(virtualIp);
+    this.#saveAtStart();
+  }
+
+  /** Makes `served` and `waiting` what is asked for; on failure everything is as it was. */
+  async change(served: ServedMap, waiting: WaitingMap = this.#waiting): Promise<void> {
     const previous = this.#serving.current;
-    const { addressHost } = virtualIp.settings;
-    this.#state.save(new Map(previous).set(addressHost, { ...virtualIp, localNodes }).values());
+    this.#save(served, waiting);
+    const leaving = new Set([...previous.keys()].filter((addressHost) => !served.has(addressHost)));
+    try {
+      // What goes, goes when everything else is in force: until then a failure is undone.
+      await this.#serving.change(new Map([...[...previous].filter(([key]) => leaving.has(key)), ...served]));
+    } catch (error) {
+      this.#saveAgain(previous, this.#waiting);
+      throw error;
+    }
+    this.#waiting = waiting;
+    if (leaving.size > 0) await this.#serving.withdraw(leaving);
+  }
+
+  /** Asks for it no longer. @returns what is left of it for now, a sentence each */
+  async remove(addressHost: number): Promise<readonly string[]> {
+    const without = <T>(map: ReadonlyMap<number, T>): ReadonlyMap<number, T> =>
+      new Map([...map].filter(([key]) => key !== addressHost));
+    const waiting = without(this.#waiting);
+    this.#save(without(this.#serving.current), waiting);
+    this.#waiting = waiting;
+    return this.#serving.current.has(addressHost) ? this.#serving.withdraw(new Set([addressHost])) : [];
+  }
+
+  /** A move of buckets, which starts no process. */
+  setLocal(addressHost: number, localNodes: NodeSet): void {
+    const { current } = this.#serving;
+    const waits = this.#waiting.get(addressHost);
+    if (waits !== undefined) {
+      const waiting = new Map(this.#waiting).set(addressHost, { ...waits, localNodes });
+      this.#save(current, waiting);
+      this.#waiting = waiting;
+      return;
+    }
+    const served = current.get(addressHost);
+    if (served === undefined) return;
+    this.#save(new Map(current).set(addressHost, { ...served, localNodes }), this.#waiting);
     try {
       this.#serving.setLocal(addressHost, localNodes);
     } catch (error) {
-      this.#saveAgain(previous);
+      this.#saveAgain(current, this.#waiting);
       throw error;
+    }
+    this.#saved = this.#serving.current;
+  }
+
+  /** Serves what waits and can be served by now; after each look at the host. */
+  async serveWaiting(): Promise<void> {
+    if (this.#waiting.size > 0) {
+      const triesAll = performance.now() >= this.#retryAt;
+      const due = [...this.#waiting.values()].filter(({ why }) => triesAll || isMissingOnHost(why));
+      if (triesAll) this.#retryAt = performance.now() + RETRY_MS;
+      const { served, waiting } = this.#resolveAll(due, this.#serving.links);
+      const next = new Map([...this.#waiting, ...waiting]);
+      for (const addressHost of served.keys()) next.delete(addressHost);
+      await this.#serveEach(served.values(), next);
+      for (const [addressHost, virtualIp] of next) {
+        if (this.#waiting.get(addressHost)?.why.message !== virtualIp.why.message)
+          this.#logWaiting(virtualIp);
+      }
+      this.#waiting = next;
+    }
+    // A repair may have changed whose an address is.
+    if (this.#saved !== this.#serving.current) this.#saveAgain(this.#serving.current, this.#waiting);
+  }
+
+  #resolveAll(
+    asked: Iterable<AskedVirtualIp>,
+    links: readonly Link[],
+  ): { readonly served: Map<number, ServedVirtualIp>; readonly waiting: Map<number, WaitingVirtualIp> } {
+    const served = new Map<number, ServedVirtualIp>();
+    const waiting = new Map<number, WaitingVirtualIp>();
+    for (const entry of asked) {
+      const resolved = resolveOrWait(entry, links, this.#engines);
+      if (isWaiting(resolved)) waiting.set(entry.settings.addressHost, resolved);
+      else served.set(entry.settings.addressHost, resolved);
+    }
+    return { served, waiting };
+  }
+
+  /** One by one; `waiting` gets those that fail. */
+  async #serveEach(
+    virtualIps: Iterable<ServedVirtualIp>,
+    waiting: Map<number, WaitingVirtualIp>,
+  ): Promise<void> {
+    for (const virtualIp of virtualIps) {
+      const { settings, origin, localNodes } = virtualIp;
+      try {
+        await this.#serving.change(new Map(this.#serving.current).set(settings.addressHost, virtualIp));
+        this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes }, "serving");
+      } catch (error) {
+        waiting.set(settings.addressHost, { settings, origin, localNodes, why: toRefusal(error) });
+      }
     }
   }
 
-  /** What a starting daemon serves: its configuration, and what was saved. */
-  async restore(configured: ReadonlyMap<number, ServedVirtualIp>, engines: EngineSet): Promise<ServedMap> {
-    const saved = this.#state.read();
-    if (saved.length === 0) return configured;
-    const links = await this.#serving.lookAtLinks();
-    return restore(
-      configured,
-      saved,
-      ({ settings, origin, asked }) => ({
-        ...resolveVirtualIp({ ...settings, localNodes: asked }, origin, links, engines),
-        localNodes: settings.localNodes,
-      }),
-      this.#log,
-    );
+  #logWaiting({ settings: { vip }, why }: WaitingVirtualIp): void {
+    this.#log.warn({ vip, code: why.code }, `not served yet: ${why.message}`);
+  }
+
+  #save(served: ServedMap, waiting: WaitingMap): void {
+    this.#saved = undefined;
+    this.#state.save(served.values(), waiting.values());
+    this.#saved = served;
   }
 
   /** What is served is right; a state that cannot be written must not keep it from being served. */
-  saveAtStart(): void {
+  #saveAtStart(): void {
     try {
-      this.#state.save(this.#serving.current.values());
+      this.#save(this.#serving.current, this.#waiting);
       this.#state.forgetReleases();
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, "the state is not saved");
     }
   }
 
-  #saveAgain(previous: ServedMap): void {
+  #saveAgain(served: ServedMap, waiting: WaitingMap): void {
     try {
-      this.#state.save(previous.values());
+      this.#save(served, waiting);
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, "the saved state is not what is served");
     }

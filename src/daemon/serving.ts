@@ -12,19 +12,30 @@
  * before anything else changes, and lets go of the old at the very end. Where it takes over from the
  * other kind, the tables lift the guard: that one has let go by then, or both would deliver.
  */
-import { messageOf } from "../core/errors.ts";
-import { formatIpv4 } from "../core/ipv4.ts";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { Engine, EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
-import { addAddresses, type Link, listLinks, type OwnAddress, removeAddresses } from "../host/ip.ts";
-import { applyTables, listTables, renderTables } from "../host/nft.ts";
+import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
+import { renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
-import { planChange, type ServedMap, type Taking } from "./change-plan.ts";
+import {
+  type AddressFailure,
+  describeAddresses,
+  hasAddress,
+  hasDevice,
+  includesAddress,
+  putAddresses,
+  staleAddresses,
+  takeOffAddresses,
+  throwIfFailed,
+} from "./addresses.ts";
+import { planChange, type Taking } from "./change-plan.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
-import type { ServedVirtualIp } from "./resolve.ts";
+import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
+import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
 
 export const repairKinds = ["nft", "address", "nic", "device", "program"] as const;
@@ -40,6 +51,9 @@ export interface Binding {
   readonly nic: string;
   readonly engine: EngineName;
 }
+
+/** What a failure concerns; nothing of it: perhaps everything. */
+type Concerns = Pick<HostProblem, "nic" | "vip">;
 
 type Step = Parameters<Parameters<typeof undoable>[0]>[0];
 
@@ -57,12 +71,9 @@ export class Serving {
   #change: Promise<void> | undefined;
   #links: readonly Link[] = [];
   #problems: readonly HostProblem[] = [];
-  /** the transaction in force, and what nft printed right after it; undefined: not known */
-  #tables: { readonly transaction: string; readonly listing: string | undefined } = {
-    // Nothing yet: the first change replaces what a dead daemon may have left.
-    transaction: "",
-    listing: undefined,
-  };
+  readonly #tables = new Tables();
+  /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
+  readonly #leaving = new Map<number, ServedVirtualIp>();
 
   constructor(engines: EngineSet, log: Log) {
     this.#engines = engines;
@@ -96,6 +107,11 @@ export class Serving {
     return this.#links.find(({ name }) => name === nic);
   }
 
+  /** As of the last look. */
+  get links(): readonly Link[] {
+    return this.#links;
+  }
+
   async lookAtLinks(): Promise<readonly Link[]> {
     this.#links = await listLinks();
     return this.#links;
@@ -107,14 +123,8 @@ export class Serving {
    * where `keep` goes on with them.
    */
   async sweep(keep: ServedMap): Promise<void> {
-    const remains = (await this.lookAtLinks()).flatMap((link) =>
-      link.addresses
-        .filter((a) => a.isOurs && keep.get(a.addressHost)?.settings.nic !== link.name)
-        .map((a) => ({ addressHost: a.addressHost, device: link.name })),
-    );
-    await removeAddresses(
-      remains.map(({ addressHost, device }) => ({ vip: formatIpv4(addressHost), device })),
-    );
+    const links = await this.lookAtLinks();
+    throwIfFailed(await takeOffAddresses(staleAddresses(links, this.#ownAddresses(keep.values()))));
     const adopting = [...keep.values()].filter((virtualIp) => this.#judgesInPlace(virtualIp));
     const kept = new Set(adopting.map(({ settings }) => settings.nic));
     for (const link of this.#links) if (!kept.has(link.name)) await this.#sweepPrograms(link);
@@ -144,13 +154,83 @@ export class Serving {
 
   /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
   async change(next: ServedMap): Promise<void> {
-    this.#change = this.#changeOrUndo(next).finally(() => {
+    await this.#asChange(() => this.#changeOrUndo(next));
+  }
+
+  /**
+   * Serves these no longer. Nothing is put back where a step fails, whatever it is: they are silent from now on, and
+   * repairs go on until nothing of them is left.
+   *
+   * @returns what is left for now, a sentence each
+   */
+  async withdraw(addressHosts: ReadonlySet<number>): Promise<readonly string[]> {
+    let failures: readonly HostProblem[] = [];
+    await this.#asChange(async () => {
+      const leaving = [...this.#current.values()].filter((v) => addressHosts.has(v.settings.addressHost));
+      this.#current = new Map([...this.#current].filter(([addressHost]) => !addressHosts.has(addressHost)));
+      for (const virtualIp of leaving) this.#leaving.set(virtualIp.settings.addressHost, virtualIp);
+      const silenced = leaving.flatMap((virtualIp) =>
+        this.#attempt(virtualIp, () => this.#silence(virtualIp)),
+      );
+      failures = [...silenced, ...(await this.#clearLeaving())];
+      this.#problems = [...this.#findProblems(), ...failures];
+    });
+    return failures.map(({ message }) => message);
+  }
+
+  async #asChange(act: () => Promise<void>): Promise<void> {
+    this.#change = act().finally(() => {
       this.#change = undefined;
     });
     await this.#change;
   }
 
+  /** An engine that judges in place goes on as the guard of an address that is still there. */
+  #silence(virtualIp: ServedVirtualIp): void {
+    if (this.#judgesInPlace(virtualIp))
+      this.#engineOf(virtualIp).setLocal(virtualIp.settings.addressHost, []);
+    else this.#detach(virtualIp);
+  }
+
+  /** Takes away what is left of what was withdrawn: addresses, then programs and tables. */
+  async #clearLeaving(): Promise<readonly HostProblem[]> {
+    if (this.#leaving.size === 0 && this.#tables.areKnown) return [];
+    const links = await this.#lookOrKnown();
+    const present = this.#ownAddresses(this.#leaving.values()).filter((a) => hasAddress(links, a, "any"));
+    // The interface's address goes first: from then on nobody resolves it here.
+    const failed = await takeOffAddresses([...present].reverse());
+    const failures: HostProblem[] = failed.map(({ address, message }) => ({
+      code: "repair-failed",
+      vip: address.vip,
+      message: `${describeAddresses([address])} cannot be removed: ${message}`,
+    }));
+    for (const [addressHost, virtualIp] of this.#leaving) {
+      if (failed.some(({ address }) => address.vip === virtualIp.settings.vip)) continue;
+      const left = this.#attempt(virtualIp, () => this.#detach(virtualIp));
+      if (left.length === 0) this.#leaving.delete(addressHost);
+      failures.push(...left);
+    }
+    try {
+      await this.#setTables(this.#guarded());
+      await this.lookAtLinks();
+    } catch (error) {
+      failures.push({ code: "repair-failed", message: messageOf(error) });
+    }
+    return failures;
+  }
+
+  /** What has to be under our tables: what is served, and addresses that could not be removed. */
+  #guarded(): readonly ServedVirtualIp[] {
+    return [...this.#current.values(), ...this.#leaving.values()];
+  }
+
+  /** The links now, or as of the last look where `ip` fails just now. */
+  async #lookOrKnown(): Promise<readonly Link[]> {
+    return this.lookAtLinks().catch(() => this.#links);
+  }
+
   async #changeOrUndo(next: ServedMap): Promise<void> {
+    await this.#clearArriving(next);
     await undoable(
       (step) => this.#changeInSteps(next, step),
       // The next repair tries again: what is served has not changed.
@@ -164,6 +244,16 @@ export class Serving {
     this.#problems = this.#findProblems();
   }
 
+  /** What comes back while something of it is still on its way out starts from nothing. */
+  async #clearArriving(next: ServedMap): Promise<void> {
+    if (![...next.keys()].some((addressHost) => this.#leaving.has(addressHost))) return;
+    await this.#clearLeaving();
+    const stuck = [...next].find(([addressHost]) => this.#leaving.has(addressHost));
+    if (stuck === undefined) return;
+    const { vip } = stuck[1].settings;
+    throw new ClusterIpError("CLUSTERIP_HOST", `${vip} is still being removed: 'clusterip status' says why.`);
+  }
+
   async #changeInSteps(next: ServedMap, step: Step): Promise<void> {
     const previous = this.#current;
     const links = await this.lookAtLinks();
@@ -173,7 +263,7 @@ export class Serving {
     const leavingNic = [...previous.values()].filter(
       ({ settings }) => next.get(settings.addressHost)?.settings.nic !== settings.nic,
     );
-    const superset = [...leavingNic, ...next.values()];
+    const superset = [...leavingNic, ...next.values(), ...this.#leaving.values()];
     const before = this.#ownAddresses(previous.values());
     const after = this.#ownAddresses(next.values());
     const gone = before.filter((a) => !includesAddress(after, a));
@@ -198,8 +288,8 @@ export class Serving {
       async () => {
         // An address must not stay without its tables: one whose removal has failed, and when a start fails
         // those of the dead daemon.
-        await this.#removeStale(previous, await this.lookAtLinks());
-        await this.#setTables(previous.values(), true);
+        await this.#removeStale([...previous.values()], await this.lookAtLinks());
+        await this.#setTables([...previous.values(), ...this.#leaving.values()], true);
       },
     );
     await step(
@@ -210,13 +300,12 @@ export class Serving {
       () => this.#removePresent(gone),
       async () => {
         // The next repair tries both again.
-        if (this.#tables.listing === undefined)
-          throw new Error("without its nft tables no address is put back");
+        if (!this.#tables.areKnown) throw new Error("without its nft tables no address is put back");
         await this.#addMissing(gone, await this.lookAtLinks());
       },
     );
     await step(
-      () => this.#setTables(next.values()),
+      () => this.#setTables([...next.values(), ...this.#leaving.values()]),
       () => this.#setTables(superset, true),
     );
     for (const taking of plan.takeLast) await take(taking);
@@ -240,38 +329,52 @@ export class Serving {
 
   /** Puts back our tables if somebody has changed them: the first thing after an nft event. */
   async repairTables(): Promise<void> {
-    if (this.#current.size === 0) return;
-    const transaction = this.#render(this.#current.values());
-    const listing = await listTables();
-    const isIntact = listing !== undefined && listing === this.#tables.listing;
-    if (isIntact && transaction === this.#tables.transaction) return;
-    const wasTouched = transaction === this.#tables.transaction;
-    await this.#setTables(this.#current.values(), true);
-    if (wasTouched) this.#count("nft", "nft tables were changed or removed by somebody else; put back");
+    const guarded = this.#guarded();
+    if (guarded.length === 0) return;
+    if (await this.#tables.repair(this.#render(guarded))) {
+      this.#count("nft", "nft tables were changed or removed by somebody else; put back");
+    }
   }
 
-  /** Brings the host to what is served, whatever has been done to it meanwhile. */
+  /** Brings the host to what is served, whatever has been done to it meanwhile; each part whatever comes of the others. */
   async repair(): Promise<void> {
-    const failures: HostProblem[] = [];
-    const attempt = async (act: () => void | Promise<void>): Promise<boolean> => {
-      try {
-        await act();
-        return true;
-      } catch (error) {
-        failures.push({ code: "repair-failed", message: messageOf(error) });
-        this.#log.error({ error: messageOf(error) }, "repair failed");
-        return false;
-      }
-    };
     await this.lookAtLinks();
+    const failures: HostProblem[] = [];
     // First: the tables for today's interfaces no longer guard one that was renamed away.
-    await attempt(() => this.#repairStaleAddresses());
-    const haveTables = await attempt(() => this.repairTables());
-    await attempt(() => this.#repairDevice());
-    for (const binding of this.bindings) await attempt(() => this.#repairBinding(binding));
+    failures.push(...(await this.#repairStaleAddresses()));
+    const tables = await this.#attemptAsync({}, () => this.repairTables());
+    failures.push(...tables, ...(await this.#attemptAsync({}, () => this.#repairDevice())));
+    for (const binding of this.bindings) {
+      failures.push(...(await this.#attemptAsync({ nic: binding.nic }, () => this.#repairBinding(binding))));
+    }
     // An address without its tables would be answered for with the interface's own MAC.
-    if (haveTables) await attempt(() => this.#repairAddresses());
+    if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
+    failures.push(...(await this.#clearLeaving()));
     this.#problems = [...this.#findProblems(), ...failures];
+  }
+
+  #attempt({ settings }: ServedVirtualIp, act: () => void): readonly HostProblem[] {
+    try {
+      act();
+      return [];
+    } catch (error) {
+      return [this.#failure({ vip: settings.vip }, error)];
+    }
+  }
+
+  async #attemptAsync(concerns: Concerns, act: () => void | Promise<void>): Promise<readonly HostProblem[]> {
+    try {
+      await act();
+      return [];
+    } catch (error) {
+      return [this.#failure(concerns, error)];
+    }
+  }
+
+  #failure(concerns: Concerns, error: unknown): HostProblem {
+    const message = messageOf(error);
+    this.#log.error({ ...concerns, error: message }, "repair failed");
+    return { code: "repair-failed", message, ...concerns };
   }
 
   async #repairDevice(): Promise<void> {
@@ -286,25 +389,23 @@ export class Serving {
   }
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
-  async #repairStaleAddresses(): Promise<void> {
-    const stale = await this.#removeStale(this.#current, this.#links);
-    if (stale.length === 0) return;
-    this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
+  async #repairStaleAddresses(): Promise<readonly HostProblem[]> {
+    const { stale, failures } = await this.#removeStale(this.#guarded(), this.#links);
+    if (stale.length > failures.length) {
+      this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
+    }
+    return failures.map(({ address, message }) => this.#failure({ vip: address.vip }, new Error(message)));
   }
 
   /** Removes our addresses from where `served` does not want them. */
-  async #removeStale(served: ServedMap, links: readonly Link[]): Promise<readonly OwnAddress[]> {
-    const wanted = this.#ownAddresses(served.values());
-    const stale = links.flatMap((link) =>
-      link.addresses
-        .filter((a) => a.isOurs)
-        .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name }))
-        .filter((address) => !includesAddress(wanted, address)),
-    );
-    if (stale.length === 0) return stale;
-    await removeAddresses(stale);
-    await this.lookAtLinks();
-    return stale;
+  async #removeStale(
+    served: Iterable<ServedVirtualIp>,
+    links: readonly Link[],
+  ): Promise<{ readonly stale: readonly OwnAddress[]; readonly failures: readonly AddressFailure[] }> {
+    const stale = staleAddresses(links, this.#ownAddresses(served));
+    const failures = await takeOffAddresses(stale);
+    if (stale.length > 0) await this.lookAtLinks();
+    return { stale, failures };
   }
 
   #repairBinding({ nic, engine: name }: Binding): void {
@@ -324,12 +425,27 @@ export class Serving {
     else this.#count("nic", `${nic} is back as interface ${ifindex}; serving again`);
   }
 
-  async #repairAddresses(): Promise<void> {
+  async #repairAddresses(): Promise<readonly HostProblem[]> {
+    this.#takeOverAdopted();
     const missing = this.#missing(this.#ownAddresses(this.#current.values()), this.#links);
-    if (missing.length === 0) return;
-    await addAddresses(missing);
-    this.#count("address", `put back: ${describeAddresses(missing)}`);
+    if (missing.length === 0) return [];
+    const failures = await putAddresses(missing);
+    const done = missing.filter((a) => !failures.some(({ address }) => includesAddress([a], address)));
+    if (done.length > 0) this.#count("address", `put back: ${describeAddresses(done)}`);
     await this.lookAtLinks();
+    return failures.map(({ address, message }) => this.#failure({ vip: address.vip }, new Error(message)));
+  }
+
+  /** An address that somebody else had set and has removed is needed all the same: from now on it is ours. */
+  #takeOverAdopted(): void {
+    for (const [addressHost, virtualIp] of this.#current) {
+      if (!virtualIp.isAdopted) continue;
+      const own = { ...virtualIp, isAdopted: false };
+      const isThere = this.#ownAddresses([own]).every(
+        (a) => !hasDevice(this.#links, a) || hasAddress(this.#links, a, "any"),
+      );
+      if (!isThere) this.#current = new Map(this.#current).set(addressHost, own);
+    }
   }
 
   #findProblems(): readonly HostProblem[] {
@@ -370,14 +486,8 @@ export class Serving {
   }
 
   async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {
-    const served = [...virtualIps];
-    const transaction = this.#render(served);
-    const { transaction: last, listing } = this.#tables;
-    if (!always && transaction === last && listing !== undefined) return;
-    // Should this fail, it may have been after nft had done it: what is in force is not known.
-    this.#tables = { transaction: last, listing: undefined };
-    await applyTables(transaction);
-    this.#tables = { transaction, listing: served.length === 0 ? "" : await listTables() };
+    const guarded = [...virtualIps];
+    await this.#tables.set(this.#render(guarded), guarded.length === 0, always);
   }
 
   /** Every address that we set: on the engine's device first, then on the interface. */
@@ -394,25 +504,19 @@ export class Serving {
 
   /** Those that are not there, on devices that exist. */
   #missing(addresses: readonly OwnAddress[], links: readonly Link[]): OwnAddress[] {
-    return addresses.filter(({ vip, device }) => {
-      const link = links.find(({ name }) => name === device);
-      return link !== undefined && !link.addresses.some((a) => a.isOurs && formatIpv4(a.addressHost) === vip);
-    });
+    return addresses.filter((a) => hasDevice(links, a) && !hasAddress(links, a, "ours"));
   }
 
   async #addMissing(addresses: readonly OwnAddress[], links: readonly Link[]): Promise<void> {
-    await addAddresses(this.#missing(addresses, links));
+    throwIfFailed(await putAddresses(this.#missing(addresses, links)));
   }
 
   /** The interface's address goes first: from then on nobody resolves it here. */
   async #removePresent(addresses: readonly OwnAddress[]): Promise<void> {
     if (addresses.length === 0) return;
     const links = await this.lookAtLinks();
-    const missing = this.#missing(addresses, links);
-    const present = addresses.filter(
-      (a) => !includesAddress(missing, a) && links.some(({ name }) => name === a.device),
-    );
-    await removeAddresses([...present].reverse());
+    const present = addresses.filter((a) => hasAddress(links, a, "any"));
+    throwIfFailed(await takeOffAddresses([...present].reverse()));
   }
 
   #count(kind: RepairKind, message: string): void {
@@ -421,12 +525,4 @@ export class Serving {
     record.lastAt = new Date().toISOString();
     this.#log.warn({ repair: kind, count: record.count }, message);
   }
-}
-
-function includesAddress(addresses: readonly OwnAddress[], { vip, device }: OwnAddress): boolean {
-  return addresses.some((a) => a.vip === vip && a.device === device);
-}
-
-function describeAddresses(addresses: readonly OwnAddress[]): string {
-  return addresses.map(({ vip, device }) => `${vip} on ${device}`).join(", ");
 }

@@ -14,13 +14,14 @@
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { pino } from "pino";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
-import type { Origin, ServedVirtualIp } from "./resolve.ts";
+import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
 
 export interface SavedVirtualIp {
   /** with the local buckets in force */
@@ -28,9 +29,15 @@ export interface SavedVirtualIp {
   readonly origin: Origin;
   /** the local buckets that the configuration file or the request asked for */
   readonly asked: NodeSet;
+  /** the address was somebody else's, and stays */
+  readonly isAdopted: boolean;
 }
 
-const lineSchema = z.looseObject({ origin: z.enum(["config", "request"]), asked: z.array(z.number()) });
+const lineSchema = z.looseObject({
+  origin: z.enum(["config", "request"]),
+  asked: z.array(z.number()),
+  adopted: z.boolean().default(false),
+});
 
 export class StateFile {
   readonly #path: string;
@@ -65,12 +72,17 @@ export class StateFile {
   }
 
   /**
-   * Writes what is to be served. Atomic: a reader sees the old text or the new one.
+   * Writes what is to be served, now or when the host has what it takes. Atomic: a reader sees the old text or the
+   * new one.
    *
    * @throws CLUSTERIP_STATE and leaves the old file in place
    */
-  save(virtualIps: Iterable<ServedVirtualIp>): void {
-    const lines = [this.#header(), ...[...virtualIps].map(toLine)];
+  save(served: Iterable<ServedVirtualIp>, waiting: Iterable<WaitingVirtualIp> = []): void {
+    const lines = [
+      this.#header(),
+      ...[...served].map((virtualIp) => toLine(virtualIp, virtualIp.clusterMac, virtualIp.isAdopted)),
+      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, false)),
+    ];
     const temporary = `${this.#path}.new`;
     try {
       writeFileSync(temporary, `${lines.join("\n")}\n`, { mode: 0o644 });
@@ -96,12 +108,12 @@ export class StateFile {
 
   #readLine(line: string, released: readonly Release[]): readonly SavedVirtualIp[] {
     try {
-      const { origin, asked, ...rest } = lineSchema.parse(JSON.parse(line));
+      const { origin, asked, adopted, ...rest } = lineSchema.parse(JSON.parse(line));
       const settings = parseVirtualIp(rest);
       const isReleased = (node: number): boolean =>
         released.some((r) => r.addressHost === settings.addressHost && r.node === node);
       const localNodes = settings.localNodes.filter((node) => !isReleased(node));
-      return [{ settings: { ...settings, localNodes }, origin, asked }];
+      return [{ settings: { ...settings, localNodes }, origin, asked, isAdopted: adopted }];
     } catch (error) {
       this.#log.error({ state: this.#path, line, error: messageOf(error) }, "a saved line is not understood");
       return [];
@@ -144,6 +156,18 @@ function removeQuietly(file: string): void {
   }
 }
 
+/**
+ * The addresses that the last daemon of this boot had set itself, with the interface that it served them on.
+ *
+ * @returns by address, host order
+ */
+export function savedAddresses(socket: string): ReadonlyMap<number, string> {
+  const saved = new StateFile(socket, pino({ level: "silent" })).read();
+  return new Map(
+    saved.flatMap(({ settings, isAdopted }) => (isAdopted ? [] : [[settings.addressHost, settings.nic]])),
+  );
+}
+
 /** Forgets what was served; returns the files that there were. */
 export function forgetState(socket: string): readonly string[] {
   const state = statePath(socket);
@@ -152,7 +176,11 @@ export function forgetState(socket: string): readonly string[] {
   return files;
 }
 
-function toLine({ settings, origin, clusterMac, localNodes }: ServedVirtualIp): string {
+function toLine(
+  { settings, origin, localNodes }: AskedVirtualIp,
+  clusterMac: string | undefined,
+  adopted: boolean,
+): string {
   return JSON.stringify({
     vip: settings.vip,
     "local-node": localNodes,
@@ -165,6 +193,7 @@ function toLine({ settings, origin, clusterMac, localNodes }: ServedVirtualIp): 
     engine: settings.engine,
     origin,
     asked: settings.localNodes,
+    adopted,
   });
 }
 

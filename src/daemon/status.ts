@@ -5,7 +5,8 @@ import type { BucketCounters, EngineName, NicCounters, Tally } from "../engine/e
 import type { EngineSet } from "../engine/engine-set.ts";
 import { packageRoot } from "../native.ts";
 import type { HostProblem } from "./problems.ts";
-import type { Origin, ServedVirtualIp } from "./resolve.ts";
+import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
+import type { SavedServing } from "./saved-serving.ts";
 import type { RepairKind, RepairRecord, Serving } from "./serving.ts";
 
 export interface BucketStatus extends BucketCounters {
@@ -18,9 +19,13 @@ export interface VirtualIpStatus {
   readonly totalNodes: number;
   readonly localNodes: readonly number[];
   readonly hashMode: string;
-  readonly clusterMac: string;
+  /** undefined while it waits and none was given */
+  readonly clusterMac: string | undefined;
   readonly hashInit: number;
-  readonly engine: EngineName;
+  /** what was asked for, while it waits */
+  readonly engine: EngineName | "auto";
+  /** why it is not served yet, a sentence; undefined while it is */
+  readonly waitsBecause?: string;
   /** who asked for it: the configuration file or a request */
   readonly origin: Origin;
   readonly buckets: readonly BucketStatus[];
@@ -90,8 +95,29 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet):
   };
 }
 
-export function daemonStatus(serving: Serving, engines: EngineSet, startedAt: number): DaemonStatus {
-  const served = [...serving.current.values()];
+const none: Tally = { frames: 0, bytes: 0 };
+
+export function waitingStatus({ settings, origin, localNodes, why }: WaitingVirtualIp): VirtualIpStatus {
+  const { vip, nic, totalNodes, hashMode, clusterMac, hashInit, engine } = settings;
+  const numbers = Array.from({ length: totalNodes }, (_, index) => index + 1);
+  return {
+    ...{ vip, nic, totalNodes, localNodes, hashMode, clusterMac, hashInit, engine, origin },
+    waitsBecause: why.message,
+    buckets: numbers.map((bucket) => ({
+      ...{ bucket, local: none, foreign: none },
+      isLocal: localNodes.includes(bucket),
+    })),
+    foreignStandardError: 0,
+    withoutBucket: none,
+  };
+}
+
+export function daemonStatus(
+  serving: Serving,
+  saved: SavedServing,
+  engines: EngineSet,
+  startedAt: number,
+): DaemonStatus {
   const whyNoBpf = engines.whyNoBpf;
   return {
     version: packageVersion(),
@@ -102,7 +128,9 @@ export function daemonStatus(serving: Serving, engines: EngineSet, startedAt: nu
       userspace: { isAvailable: true },
       bpf: { isAvailable: whyNoBpf === undefined, ...(whyNoBpf === undefined ? {} : { whyNot: whyNoBpf }) },
     },
-    virtualIps: served.map((virtualIp) => virtualIpStatus(virtualIp, engines)),
+    virtualIps: saved.all.map((asked) =>
+      isWaiting(asked) ? waitingStatus(asked) : virtualIpStatus(asked, engines),
+    ),
     nics: serving.bindings.map(({ nic, engine }) => ({
       nic,
       engine,
@@ -110,6 +138,6 @@ export function daemonStatus(serving: Serving, engines: EngineSet, startedAt: nu
       ...engines.of(engine).nicCounters(nic),
     })),
     repairs: serving.repairs,
-    problems: serving.problems,
+    problems: saved.problems,
   };
 }

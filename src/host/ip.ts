@@ -98,10 +98,13 @@ export interface OwnAddress {
   readonly device: string;
 }
 
-/** Adds addresses with our mark, in order; stops at the first that fails. */
+/**
+ * Adds addresses with our mark, in order; stops at the first that fails. One that is there without the mark gets it:
+ * the kernel takes another metric for an address that it has.
+ */
 export async function addAddresses(addresses: readonly OwnAddress[]): Promise<void> {
   await batch(
-    addresses.map(({ vip, device }) => `address add ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`),
+    addresses.map(({ vip, device }) => `address replace ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`),
   );
 }
 

@@ -57,3 +57,9 @@ export async function checkRequirements(): Promise<void> {
   await requireTool("nft", ["-j", "list", "tables"], "nftables");
   requireTun();
 }
+
+/** Throws for the first program that is not installed; needs no privilege. */
+export async function checkTools(): Promise<void> {
+  await requireTool("ip", ["-V"], "iproute2");
+  await requireTool("nft", ["--version"], "nftables");
+}

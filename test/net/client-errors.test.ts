@@ -107,7 +107,7 @@ describeNet("client: wrong input", {}, () => {
         "There is no interface eth9 on this host; it has eth0, other0. [CLUSTERIP_NO_NIC]",
       ],
       [adding({ nic: "lo" }), 1, "no Ethernet interface"],
-      [adding({ nic: "clusterip0" }), 1, "[CLUSTERIP_NO_NIC]"],
+      [adding({ nic: "clusterip0" }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ nic: 'e"; flush' }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ nic: "interface-of-16c" }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ engine: "magic" }), 1, "[CLUSTERIP_BAD_ENGINE]"],
@@ -264,7 +264,7 @@ describeNet("client: wrong input", {}, () => {
     expect(good).toMatchObject({
       status: 0,
       stderr: "",
-      stdout: `${daemon.configFile}: good, 1 virtual IPs\n`,
+      stdout: `${daemon.configFile}: good, 1 virtual IP\n`,
     });
     await unchanged();
   });

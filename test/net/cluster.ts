@@ -60,7 +60,7 @@ export class Cluster {
         lab.nodes.map((node) => startServer(lab, node, { tcp: TCP_PORTS, udp: UDP_PORTS, http: HTTP_PORT })),
       );
       cluster.daemons = await Promise.all(lab.nodes.map((node) => cluster.startDaemonOn(node)));
-      cluster.clusterMac = (await cluster.virtualIpStatus(lab.node(1))).clusterMac;
+      cluster.clusterMac = (await cluster.virtualIpStatus(lab.node(1))).clusterMac ?? "";
     } catch (error) {
       await lab.close();
       throw error;

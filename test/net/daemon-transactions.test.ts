@@ -1,6 +1,6 @@
 /**
  * All or nothing: whichever call of `ip` or `nft` fails, and however (before, halfway, after), the request is refused
- * with a sentence, and host and status are what they were.
+ * with a sentence, and host and status are what they were. A removal is never undone: it ends with nothing left.
  */
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -26,6 +26,8 @@ import {
 const SECOND_VIP = "10.77.0.101";
 const THIRD_VIP = "10.77.0.102";
 const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2] };
+/** What could not be done is tried again every second; the rest is for a busy machine. */
+const PATIENCE_MS = 30_000;
 /** No request needs so many calls. */
 const MAX_CALLS = 40;
 
@@ -103,16 +105,33 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
   });
 
-  it("del", async () => {
-    await add(daemon, { ...LOCAL, vip: SECOND_VIP });
-    const refusals = await everyFailure(
-      () => client(["del", SECOND_VIP]),
-      async () => void (await add(daemon, { ...LOCAL, vip: SECOND_VIP })),
-    );
-    console.log("del: refused", refusals);
-    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
-    expect(await client(["del", SECOND_VIP])).toEqual({ refusal: undefined });
+  it("del: whichever call fails, nothing is left in the end", async () => {
+    await tools.quiet();
+    const without = { host: sortedLines(await snapshot(node)), vips: await vipsOf() };
+    for (const mode of failureModes) {
+      for (let call = 1; call < MAX_CALLS; call += 1) {
+        await add(daemon, { ...LOCAL, vip: SECOND_VIP });
+        await tools.quiet();
+        tools.arm(call, mode);
+        const { refusal } = await client(["del", SECOND_VIP]);
+        const hasFailed = tools.disarm();
+        // Not served any more, whatever is left.
+        expect(await vipsOf(), `call ${call}, ${mode}`).toEqual(without.vips);
+        if (refusal !== undefined) expect(refusal).toMatch(/is not served any more.*is made to fail/);
+        await until(
+          async () => expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(without.host),
+          PATIENCE_MS,
+        );
+        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+        await answersPing(lab.client(), lab.vip);
+        if (!hasFailed) break;
+      }
+    }
   });
+
+  async function vipsOf(): Promise<string[]> {
+    return (await statusOf(daemon)).virtualIps.map(({ vip }) => vip);
+  }
 
   it("SIGHUP with several changes", async () => {
     const before = [
@@ -177,11 +196,16 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       });
       const ended = await Promise.race([
         child.exited,
-        until(() => expect(said).toContain('"serving"'), 15_000),
+        until(() => expect(said).toContain('"serving"'), PATIENCE_MS),
       ]);
       if (!("code" in ended)) {
-        await child.kill("SIGTERM");
-        if (!tools.disarm()) break;
+        // What the host refused once is served when it is tried again.
+        const isFailed = tools.disarm();
+        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+        for (const vip of [lab.vip, SECOND_VIP]) await answersPing(lab.client(), vip);
+        expect(await child.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+        expect(await snapshot(node), `call ${call}`).toBe(before);
+        if (!isFailed) break;
         continue;
       }
       refused += 1;
@@ -191,7 +215,8 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       expect(await snapshot(node), `call ${call}`).toBe(before);
     }
     console.log("start: refused", refused);
-    expect(refused).toBeGreaterThanOrEqual(6);
+    // What a daemon needs to be one at all: the tools, its device, a first look.
+    expect(refused).toBeGreaterThanOrEqual(3);
     expect(await snapshot(node)).toBe(before);
   });
 
@@ -224,7 +249,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       await recover(lab, node);
       if (!hasFailed) break;
     }
-    expect(refused).toBeGreaterThanOrEqual(5);
+    expect(refused).toBeGreaterThanOrEqual(3);
   });
 
   /** Sends SIGHUP and waits for what the daemon says about it. */

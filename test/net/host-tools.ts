@@ -106,6 +106,12 @@ function commandLineOf(pid: string): string {
   }
 }
 
+/** The devices on which the host has the virtual IP as a /32 of its own. */
+export async function devicesOf(host: Host, vip: string): Promise<string[]> {
+  const lines = (await host.ip("-o", "addr", "show")).split("\n");
+  return lines.flatMap((line) => (line.includes(`inet ${vip}/32 `) ? [line.split(/\s+/)[1] ?? ""] : []));
+}
+
 /** One ARP request for the address; resolves with the sender MAC of the answer, in lower case. */
 export async function arpSenderOf(client: Host, address: string): Promise<string | undefined> {
   const { stdout } = await client.tryExec(["arping", "-c", "1", "-w", "1", "-I", "eth0", address]);

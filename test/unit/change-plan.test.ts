@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { planChange, type ServedMap } from "../../src/daemon/change-plan.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import { planChange } from "../../src/daemon/change-plan.ts";
+import type { ServedMap, ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import type { EngineName } from "../../src/engine/engine.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 

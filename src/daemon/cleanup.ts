@@ -12,6 +12,7 @@ import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
+import { homeOf } from "./placement.ts";
 import { forgetState, savedAddresses } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
@@ -102,11 +103,13 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   return { removed, failed };
 }
 
-/** Those with our mark, and those of the dead daemon that have lost it since, on the devices where it had them. */
+/** Those with our mark, and those of the dead daemon that have lost it since, where it may have had them. */
 function addressesOf(links: readonly Link[], saved: ReadonlyMap<number, string>): readonly OwnAddress[] {
+  const isPlace = ({ name }: Link, nic: string | undefined): boolean =>
+    nic !== undefined && [nic, homeOf(nic, links)].includes(name);
   return links.flatMap((link) =>
     link.addresses
-      .filter((a) => a.isOurs || (a.prefixLength === 32 && saved.get(a.addressHost) === link.name))
+      .filter((a) => a.isOurs || (a.prefixLength === 32 && isPlace(link, saved.get(a.addressHost))))
       .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name })),
   );
 }

@@ -46,7 +46,7 @@ const SETTLE_MS = 20;
 const POLL_MS = 10_000;
 /** While something is wrong, look more often: not every remedy makes an event. */
 const POLL_PROBLEM_MS = 1000;
-/** Programs in the kernel can be taken away without an event: one call an interface tells. */
+/** Programs in the kernel can be taken away and sysctls changed without an event: a call each an interface tells. */
 const WATCH_MS = 250;
 
 /** What could not be removed at the end is tried so many times more: what kept it from going may be over by then. */
@@ -107,7 +107,7 @@ export class Daemon {
     this.#events.start();
     this.#schedulePoll();
     this.#watchTimer = setInterval(() => {
-      if (!this.#serving.isJudging()) this.#repairSoon();
+      if (!this.#serving.isJudging() || !this.#serving.isPlaced()) this.#repairSoon();
     }, WATCH_MS);
     this.#log.info({ virtualIps: this.#vips() }, "serving");
   }

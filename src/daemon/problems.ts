@@ -5,6 +5,7 @@
 
 import type { ErrorCode } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
+import { homeOf } from "./placement.ts";
 import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
 
 /** Every problem that `clusterip status` can show, and whether frames of the virtual IP are then left unanswered. */
@@ -44,7 +45,8 @@ export function findProblems(
     ...[...served.values()].flatMap(({ settings: { vip, nic, addressHost } }): HostProblem[] => {
       const elsewhere = links.find(
         ({ name, addresses }) =>
-          name !== nic && name !== device && addresses.some((a) => a.addressHost === addressHost),
+          ![nic, homeOf(nic, links), device].includes(name) &&
+          addresses.some((a) => a.addressHost === addressHost),
       );
       if (elsewhere === undefined) return [];
       const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;

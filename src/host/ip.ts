@@ -1,4 +1,5 @@
 /** Links and IPv4 addresses of this network namespace, by iproute2. */
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import { run } from "./exec.ts";
@@ -16,6 +17,8 @@ const linksSchema = z.array(
     ifname: z.string().optional(),
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
+    master: z.string().optional(),
+    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
     xdp: z.object({ prog: z.object({ name: z.string().optional() }).optional() }).optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
@@ -25,6 +28,7 @@ const linksSchema = z.array(
           family: z.string().optional(),
           local: z.string().optional(),
           prefixlen: z.number().default(32),
+          scope: z.string().default("global"),
           broadcast: z.string().optional(),
           metric: z.number().optional(),
         }),
@@ -39,6 +43,8 @@ export interface InterfaceAddress {
   readonly prefixLength: number;
   /** host order; undefined when the network has none set */
   readonly broadcastHost: number | undefined;
+  /** `global`, `link`, `host`, or a number that the host has no name for */
+  readonly scope: string;
   /** set by us ({@link ADDRESS_MARK}) */
   readonly isOurs: boolean;
 }
@@ -48,6 +54,12 @@ export interface Link {
   readonly name: string;
   /** the link that this one sits on (VLAN, macvlan) or is wired to (veth), if it is in this namespace */
   readonly lower: string | undefined;
+  /** the bridge, bond or VRF that it is enslaved to */
+  readonly master: string | undefined;
+  /** `bridge`, `vrf`, `vlan` ...; undefined for what hardware is behind */
+  readonly kind: string | undefined;
+  /** {@link arpIgnoreOf} */
+  readonly arpIgnore: number;
   /** `ether`, `loopback`, `none` ... */
   readonly type: string;
   /** the NIC's own MAC */
@@ -61,7 +73,9 @@ export interface Link {
 
 /** All links with their IPv4 addresses. */
 export async function listLinks(): Promise<readonly Link[]> {
-  const raw = linksSchema.parse(JSON.parse((await run("ip", ["-json", "address", "show"])) || "[]"));
+  const raw = linksSchema.parse(
+    JSON.parse((await run("ip", ["-json", "-details", "address", "show"])) || "[]"),
+  );
   return raw.flatMap((link) => {
     if (link.ifindex === undefined || link.ifname === undefined) return [];
     const addresses = link.addr_info.flatMap((info): InterfaceAddress[] => {
@@ -72,6 +86,7 @@ export async function listLinks(): Promise<readonly Link[]> {
           addressHost,
           prefixLength: info.prefixlen,
           broadcastHost: info.broadcast === undefined ? undefined : tryParseIpv4(info.broadcast),
+          scope: info.scope,
           isOurs: info.metric === ADDRESS_MARK && info.prefixlen === 32,
         },
       ];
@@ -81,6 +96,9 @@ export async function listLinks(): Promise<readonly Link[]> {
         ifindex: link.ifindex,
         name: link.ifname,
         lower: link.link,
+        master: link.master,
+        kind: link.linkinfo?.info_kind,
+        arpIgnore: arpIgnoreOf(link.ifname),
         type: link.link_type,
         mac: link.address,
         isUp: link.flags.includes("UP"),
@@ -92,19 +110,42 @@ export async function listLinks(): Promise<readonly Link[]> {
   });
 }
 
+/**
+ * For which targets the kernel leaves ARP requests that an interface hears unanswered: the sysctl `arp_ignore`, of which
+ * the larger of the interface's value and that for all of them counts. 0, the default, where it cannot be read.
+ */
+export function arpIgnoreOf(name: string): number {
+  return Math.max(...["all", name].map(readArpIgnore));
+}
+
+function readArpIgnore(name: string): number {
+  try {
+    return Number(readFileSync(`/proc/sys/net/ipv4/conf/${name}/arp_ignore`, "utf8"));
+  } catch {
+    return 0;
+  }
+}
+
 /** One `vip/32` on one device. */
 export interface OwnAddress {
   readonly vip: string;
   readonly device: string;
 }
 
+export interface PlacedAddress extends OwnAddress {
+  readonly scope: "link" | "host";
+}
+
 /**
  * Adds addresses with our mark, in order; stops at the first that fails. One that is there without the mark gets it:
  * the kernel takes another metric for an address that it has.
  */
-export async function addAddresses(addresses: readonly OwnAddress[]): Promise<void> {
+export async function addAddresses(addresses: readonly PlacedAddress[]): Promise<void> {
   await batch(
-    addresses.map(({ vip, device }) => `address replace ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`),
+    addresses.map(
+      ({ vip, device, scope }) =>
+        `address replace ${vip}/32 dev ${device} scope ${scope} metric ${ADDRESS_MARK}`,
+    ),
   );
 }
 

@@ -32,6 +32,8 @@
         "src/dataplane_object.cc",
         "src/filter_probe.cc",
         "src/judge_object.cc",
+        "src/nft_events.cc",
+        "src/nft_events_object.cc",
         "src/send_once.cc",
         "src/settle.cc",
         "src/tun.cc",

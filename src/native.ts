@@ -147,6 +147,13 @@ export interface NativeAddon {
   sendFrame(ifindex: number, frame: Uint8Array): void;
   /** One datagram to a UNIX socket; a leading `@` is the abstract namespace. */
   sendDatagram(path: string, text: string): void;
+  /**
+   * Calls `onChange` when an nft table with the name, of any family, or anything in it may have changed in this network
+   * namespace: once for a burst of changes, and also when the kernel had no room for all of them.
+   *
+   * @returns ends it; until then the process goes on
+   */
+  watchNft(table: string, onChange: () => void): () => void;
   /** Creates the TUN device `tunName` and starts the worker threads, 1 to 16. */
   readonly Dataplane: new (
     tunName: string,

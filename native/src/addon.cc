@@ -7,6 +7,7 @@
 #include "filter_probe.h"
 #include "judge_object.h"
 #include "napi_util.h"
+#include "nft_events_object.h"
 #include "send_once.h"
 
 namespace clusterip {
@@ -64,6 +65,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   export_dataplane(env, exports);
   export_filter_probe(env, exports);
   export_judge(env, exports);
+  export_nft_events(env, exports);
   return exports;
 }
 

@@ -76,6 +76,7 @@ async function serve(config: Config, options: Options): Promise<void> {
     engines: engineSet(addon, config),
     state: new StateFile(socket, log),
     sendFrame: addon.sendFrame,
+    watchNft: addon.watchNft,
     log,
   });
   try {

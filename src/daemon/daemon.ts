@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
-import { type HostEvent, HostEvents } from "../host/events.ts";
+import { type HostEvent, HostEvents, type WatchNft } from "../host/events.ts";
 import type { Link } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { configureTun } from "../host/tun.ts";
@@ -60,6 +60,7 @@ export interface DaemonParts {
   readonly engines: EngineSet;
   readonly state: StateFile;
   readonly sendFrame: SendFrame;
+  readonly watchNft: WatchNft;
   readonly log: Log;
 }
 
@@ -79,13 +80,13 @@ export class Daemon {
   #watchTimer: NodeJS.Timeout | undefined;
   #isStopping = false;
 
-  constructor({ engines, state, sendFrame, log }: DaemonParts) {
+  constructor({ engines, state, sendFrame, watchNft, log }: DaemonParts) {
     this.#engines = engines;
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
     this.#serving = new Serving(engines, log);
     this.#saved = new SavedServing(this.#serving, engines, state, log);
-    this.#events = new HostEvents((event) => this.#onHostEvent(event));
+    this.#events = new HostEvents(watchNft, (event) => this.#onHostEvent(event));
   }
 
   /**

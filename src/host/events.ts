@@ -1,4 +1,4 @@
-/** Events of the host's network state, from `nft monitor` and `ip monitor`. */
+/** Events of the host's network state, from a netlink socket (nft) and `ip monitor`. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { TABLE_NAME } from "./nft.ts";
@@ -12,14 +12,17 @@ const DEAF_MS = 500;
 interface Monitor {
   readonly event: HostEvent;
   readonly command: readonly string[];
-  readonly concerns: (line: string) => boolean;
 }
 
 const monitors: readonly Monitor[] = [
-  // Other people's tables may change at a high rate (dynamic sets); only ours concern us.
-  { event: "nft", command: ["nft", "monitor"], concerns: (line) => line.includes(TABLE_NAME) },
-  { event: "network", command: ["ip", "-o", "monitor", "link", "address", "netconf"], concerns: () => true },
+  { event: "network", command: ["ip", "-o", "monitor", "link", "address", "netconf"] },
 ];
+
+/**
+ * Calls back when a table with the name may have changed, and returns what ends that; throws where it cannot watch. Other
+ * people's tables may change at a high rate or by hundreds of thousands of elements: they must not keep ours waiting.
+ */
+export type WatchNft = (table: string, onChange: () => void) => () => void;
 
 /**
  * Watches until `stop()`. An event says only that something may have changed: the listener
@@ -27,17 +30,32 @@ const monitors: readonly Monitor[] = [
  * since one may have been missed.
  */
 export class HostEvents {
+  readonly #watchNft: WatchNft;
   readonly #listener: (event: HostEvent) => void;
   readonly #children = new Set<ChildProcess>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  #endNft: (() => void) | undefined;
   #stopped = false;
 
-  constructor(listener: (event: HostEvent) => void) {
+  constructor(watchNft: WatchNft, listener: (event: HostEvent) => void) {
+    this.#watchNft = watchNft;
     this.#listener = listener;
   }
 
   start(): void {
+    this.#watchTables();
     for (const monitor of monitors) this.#watch(monitor);
+  }
+
+  #watchTables(): void {
+    try {
+      this.#endNft = this.#watchNft(TABLE_NAME, () => this.#listener("nft"));
+      // Something may have happened before.
+      this.#listener("nft");
+    } catch {
+      // The host has no memory or file descriptor for it just now: looks at intervals go on meanwhile.
+      this.#later(RESTART_DELAY_MS, () => this.#watchTables());
+    }
   }
 
   #watch(monitor: Monitor): void {
@@ -59,8 +77,8 @@ export class HostEvents {
     child.on("close", onEnd);
     // There is none where the host had no file descriptor for it: "error" follows.
     if (!child.stdout) return;
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      if (!this.#stopped && monitor.concerns(line)) this.#listener(monitor.event);
+    createInterface({ input: child.stdout }).on("line", () => {
+      if (!this.#stopped) this.#listener(monitor.event);
     });
   }
 
@@ -82,6 +100,7 @@ export class HostEvents {
 
   stop(): void {
     this.#stopped = true;
+    this.#endNft?.();
     for (const timer of this.#timers) clearTimeout(timer);
     for (const child of this.#children) child.kill("SIGKILL");
   }

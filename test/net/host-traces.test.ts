@@ -147,7 +147,7 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
       timeoutMs: 2000,
     });
     expect(served.filter(({ replies }) => replies.length === 1)).toHaveLength(100);
-    expect((await processesOn(node)).filter((line) => line.includes("monitor"))).toHaveLength(2);
+    expect((await processesOn(node)).filter((line) => line.includes("monitor"))).toHaveLength(1);
 
     await daemon.kill("SIGKILL");
     await until(

@@ -1,0 +1,50 @@
+/**
+ * A firewall that is loaded anew, with sets of 200,000 elements: our tables are back after each of them.
+ *
+ *     node1 (clusteripd, a large firewall)      client1: asks for the virtual IP all the time
+ *       ╧════════════ 10.77.0.0/24 ══════════════╧
+ */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Daemon, startDaemon } from "../lab/daemon.ts";
+import { describeNet } from "../lab/describe-net.ts";
+import type { Host } from "../lab/host.ts";
+import { Lab } from "../lab/lab.ts";
+import { CLUSTER_MAC, pidsOf, repairsOf, until } from "./host-tools.ts";
+
+const ELEMENTS = 200_000;
+/** Much longer than the daemon's looks without an event are apart. */
+const PATIENCE_MS = 60_000;
+
+describeNet("host: large firewalls", { tools: ["ping"] }, () => {
+  let lab: Lab;
+  let node: Host;
+  let daemon: Daemon;
+  let firewall: string;
+
+  beforeAll(async () => {
+    lab = await Lab.create({ nodes: 1 });
+    node = lab.node(1);
+    firewall = path.join(lab.directoryOf(node), "firewall.nft");
+    const elements = Array.from({ length: ELEMENTS }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
+    writeFileSync(
+      firewall,
+      `flush ruleset\ntable inet filter {\n set blocked {\n type ipv4_addr\n elements = { ${elements.join(", ")} }\n }\n}\n`,
+    );
+    const vip = { "total-nodes": 1, "local-node": [1], clustermac: CLUSTER_MAC };
+    daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
+  });
+  afterAll(() => lab.close());
+
+  it("our tables are back after each, and no process of ours works on other people's elements", async () => {
+    for (let reload = 1; reload <= 3; reload += 1) {
+      const before = (await repairsOf(daemon))["nft"] ?? 0;
+      await node.exec(["nft", "-f", firewall], { timeoutMs: PATIENCE_MS });
+      await until(async () => expect((await repairsOf(daemon))["nft"]).toBe(before + 1), PATIENCE_MS);
+      expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).toContain(CLUSTER_MAC);
+    }
+    // "nft monitor" kept a copy of everybody's rules, and was busy with the elements for seconds before it told of ours.
+    expect(await pidsOf(node, "nft")).toEqual([]);
+  });
+});

@@ -107,12 +107,13 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
       const packet = ipv4Packet({ from: source, to: cluster.lab.vip, protocol: "tcp" }, segment);
       const ethernet = { from: cluster.lab.client().mac, to: cluster.clusterMac };
       await sendFrames(cluster.lab.client(), [ethernetFrame(ethernet, packet)]);
-      // An answer to the segment comes before that to the request, by either engine.
+      const resets = async (file: string): Promise<number> =>
+        (await readFrames(file)).filter((frame) => isFrom(cluster.lab.vip)(frame) && frame.ip?.tcp?.flags.rst)
+          .length;
+      if (isReset) await until(async () => expect(await resets(recording.file)).toBe(1), PATIENCE_MS);
       session.send("after");
       await until(() => expect(session.events).toEqual(["before node1", "after node1"]), PATIENCE_MS);
-      const frames = await readFrames(await recording.stop());
-      const resets = frames.filter(({ ip }) => ip?.from === cluster.lab.vip && ip.tcp?.flags.rst === true);
-      expect(resets.length).toBe(isReset ? 1 : 0);
+      expect(await resets(await recording.stop())).toBe(isReset ? 1 : 0);
       await session.close();
     },
   );

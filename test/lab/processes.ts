@@ -21,7 +21,7 @@ export interface ExecResult {
   stderr: string;
 }
 
-const DEFAULT_TIMEOUT_MS = 15_000;
+const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
 /** Runs a command to its end. Any exit status is a result; a timeout or a signal is an error. */

@@ -1,6 +1,7 @@
 /** docs/recipes.md, "HAProxy on all nodes": real HAProxys with the document's file, and a backend on each node. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { describeNet } from "../lab/describe-net.ts";
+import type { ExecResult } from "../lab/processes.ts";
 import { startServer } from "../lab/traffic.ts";
 import { curl, listening, place, RecipeCluster, type Request, recipes, Service, START_MS } from "./recipe.ts";
 
@@ -13,6 +14,7 @@ const DEAD = "node2";
 describeNet("HAProxy on all nodes", { tools: ["haproxy", "curl", "hostname", "unshare"] }, () => {
   let recipe: RecipeCluster;
   let backends: Map<string, string>;
+  const withoutTransparent: ExecResult[] = [];
 
   beforeAll(async () => {
     recipe = await RecipeCluster.start("tcp", async (lab) => {
@@ -20,6 +22,8 @@ describeNet("HAProxy on all nodes", { tools: ["haproxy", "curl", "hostname", "un
         await startServer(lab, node, { http: BACKEND_PORT });
         const file = place(lab, node, "haproxy.cfg", recipes.block("haproxy"));
         await node.exec(["haproxy", "-c", "-f", file]);
+        const bare = place(lab, node, "bare.cfg", recipes.block("haproxy").replace(" transparent", ""));
+        withoutTransparent.push(await node.tryExec(["haproxy", "-db", "-f", bare]));
         new Service(lab, node, ["haproxy", "-db", "-f", file]);
         await listening(node, "tcp", lab.vip, PORT);
       }
@@ -27,6 +31,13 @@ describeNet("HAProxy on all nodes", { tools: ["haproxy", "curl", "hostname", "un
   }, START_MS);
 
   afterAll(() => recipe?.close());
+
+  it("without transparent it fails where the address is not there yet", () => {
+    for (const { status, stderr } of withoutTransparent) {
+      expect(status).toBe(1);
+      expect(stderr).toContain("cannot bind socket (Cannot assign requested address)");
+    }
+  });
 
   it("the owner's HAProxy alone answers, and a client has one backend through whichever it is", async () => {
     backends = backendsOf(await recipe.ask(PORT, PER_SOURCE, curl(recipe.vip)));

@@ -22,6 +22,7 @@ describeNet("sshd", { tools }, () => {
   let recipe: RecipeCluster;
   /** The client's: its own key, what it knows, and the certificate authority. */
   let home: string;
+  const services = new Map<Host, Service>();
 
   beforeAll(async () => {
     recipe = await RecipeCluster.start(
@@ -76,12 +77,20 @@ describeNet("sshd", { tools }, () => {
     await letIn([]);
   });
 
+  it("the same private key on all nodes: the client knows the address by it and is let in by each", async () => {
+    // Of the nodes that live, after the test before.
+    const [first, other] = [recipe.lab.node(1), recipe.lab.node(3)];
+    writeFileSync(keyOf(recipe.lab, other), readFileSync(keyOf(recipe.lab, first)));
+    for (const node of [first, other]) await services.get(node)?.process.kill("SIGTERM");
+    for (const node of [first, other]) await listen(recipe.lab, node, "");
+    await inHome(recipe.lab, `ssh-keyscan -t ed25519 ${recipe.vip} >known_hosts`);
+    await letIn([]);
+  });
+
   it("beside another ListenAddress it starts without the address that is not there", async () => {
-    const [node] = recipe.lab.nodes;
-    if (node === undefined) throw new Error("no node");
     // Where no daemon is: the client has neither the address nor the sysctl.
     const listen = `ListenAddress 127.0.0.1\nListenAddress ${recipe.vip}\nPidFile none\n`;
-    const key = `HostKey ${recipe.lab.directoryOf(node)}/${HOST_KEY}\n`;
+    const key = `HostKey ${keyOf(recipe.lab, recipe.lab.node(1))}\n`;
     const file = place(recipe.lab, recipe.lab.client(), "sshd_config", `${listen}${key}`);
     const service = new Service(recipe.lab, recipe.lab.client(), ["/usr/sbin/sshd", "-D", "-e", "-f", file]);
     await listening(recipe.lab.client(), "tcp", "127.0.0.1", PORT);
@@ -116,18 +125,24 @@ describeNet("sshd", { tools }, () => {
     return lab.client().exec(["sh", "-c", `cd ${home} && ${command}`]);
   }
 
-  /** A node's sshd: its own host key, signed as the document says, and the document's file. */
+  /** A node's sshd with a host key of its own, signed as the document says, and the document's file. */
   async function serve(lab: Lab, node: Host): Promise<void> {
-    const directory = lab.directoryOf(node);
-    const key = path.join(directory, HOST_KEY);
+    const key = keyOf(lab, node);
     await node.exec(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key]);
     writeFileSync(`${home}/${HOST_KEY}.pub`, readFileSync(`${key}.pub`));
     await inHome(lab, recipes.command("-s cluster_ca").replace("node1", node.name));
     writeFileSync(`${key}-cert.pub`, readFileSync(`${home}/${HOST_KEY}-cert.pub`));
-    const text = recipes.block("sshd").replace("/etc/ssh", directory);
+    await listen(lab, node, recipes.block("sshd").replace("/etc/ssh", lab.directoryOf(node)));
+  }
+
+  async function listen(lab: Lab, node: Host, recipeFile: string): Promise<void> {
     const login = `AuthorizedKeysFile ${home}/id.pub\nStrictModes no\nPidFile none\n`;
-    const file = place(lab, node, "sshd_config", `HostKey ${key}\n${login}${text}`);
-    new Service(lab, node, ["/usr/sbin/sshd", "-D", "-e", "-f", file]);
+    const file = place(lab, node, "sshd_config", `HostKey ${keyOf(lab, node)}\n${login}${recipeFile}`);
+    services.set(node, new Service(lab, node, ["/usr/sbin/sshd", "-D", "-e", "-f", file]));
     await listening(node, "tcp", "0.0.0.0", PORT);
   }
 });
+
+function keyOf(lab: Lab, node: Host): string {
+  return path.join(lab.directoryOf(node), HOST_KEY);
+}

@@ -44,6 +44,13 @@ crm                    : crmsh          : configures the cluster of that test
 ocf-tester             : resource-agents : tests the resource agent
 xmllint                : libxml2-utils  : ocf-tester checks the meta-data of the agent with it
 systemd-analyze        : systemd        : checks the service
+haproxy                : haproxy        : runs the recipe for HAProxy
+nginx                  : nginx          : runs the recipe for nginx
+unbound                : unbound        : runs the recipe for unbound
+dig                    : bind9-dnsutils : asks that unbound
+sshd                   : openssh-server : runs the recipe for sshd
+ssh                    : openssh-client : logs in to that sshd
+sysctl                 : procps         : sets what the recipes tell to set
 "
 
 setup_say() { echo "setup: $*" >&2; }
@@ -101,7 +108,23 @@ setup_install_packages() {
     echo "iperf3 iperf3/start_daemon boolean false" | "${as_root[@]}" debconf-set-selections
   fi
   local install=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends)
-  setup_quietly "${as_root[@]}" apt-get update && setup_without_services "${install[@]}" "$@"
+  setup_quietly "${as_root[@]}" apt-get update && setup_without_services "${install[@]}" "$@" && setup_disable_services "$@"
+}
+
+# The services among the packages that were just installed, as "package:unit…". They are not to start at the next boot
+# either: the tests run the programs by themselves.
+setup_services="corosync:corosync.service pacemaker:pacemaker.service haproxy:haproxy.service nginx:nginx.service
+  unbound:unbound.service openssh-server:ssh.service openssh-server:ssh.socket"
+
+setup_disable_services() {
+  local service
+  setup_has systemctl || return 0
+  for service in $setup_services; do
+    if [[ " $* " == *" ${service%%:*} "* ]]; then
+      # Which of the units a distribution has differs.
+      "${as_root[@]}" systemctl disable --quiet "${service##*:}" >/dev/null 2>&1 || true
+    fi
+  done
 }
 
 # Corosync, Pacemaker and others would start when they are installed; here they only serve tests. Debian asks

@@ -1,23 +1,12 @@
-/** The fenced blocks of README.md, so that tests can run its examples. */
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import { packageRoot } from "../src/native.ts";
+/** README.md's blocks and commands; see document.ts. */
+import { Document } from "./document.ts";
 
-const text = readFileSync(path.join(packageRoot(), "README.md"), "utf8");
+const readme = new Document("README.md");
 
-/** The contents of all blocks of a language, in order. */
 export function readmeBlocks(language: string): readonly string[] {
-  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].flatMap(([, name, body = ""]) =>
-    name === language ? [body] : [],
-  );
+  return readme.blocks(language);
 }
 
-/** The commands of the console blocks behind `$` (anybody) or `#` (root). */
 export function readmeCommands(prompt: "$" | "#"): readonly string[] {
-  return readmeBlocks("console").flatMap((block) =>
-    block
-      .split("\n")
-      .filter((line) => line.startsWith(`${prompt} `))
-      .map((line) => line.slice(2)),
-  );
+  return readme.commands(prompt);
 }

@@ -8,7 +8,7 @@ export const BROADCAST_MAC = "ff:ff:ff:ff:ff:ff";
 const etherTypes = { ipv4: 0x0800, arp: 0x0806, vlan: 0x8100 };
 const IPV4_HEADER = 20;
 const MORE_FRAGMENTS = 0x2000;
-const protocols = { icmp: 1, tcp: 6, udp: 17 };
+const protocols = { icmp: 1, igmp: 2, tcp: 6, udp: 17 };
 
 export interface EthernetAddresses {
   from: string;

@@ -36,6 +36,8 @@ export interface LabOptions {
   router?: { linkMtu?: number };
   /** The first three octets of the LAN; default "10.77.0". */
   network?: string;
+  /** Default: .100 of the LAN. */
+  vip?: string;
   /** One node and one client on the two ends of a cable, without the switch. */
   isDirect?: boolean;
 }
@@ -71,11 +73,11 @@ export class Lab {
   #router: Host | undefined;
   #farClient: Host | undefined;
 
-  private constructor(network: string) {
+  private constructor(network: string, vip: string) {
     labsMade += 1;
     this.#namespacePrefix = `${NAMESPACE_PREFIX}-${process.pid}-${labsMade}`;
     this.#network = network;
-    this.vip = `${network}.100`;
+    this.vip = vip;
     this.directory = mkdtempSync(path.join(inMemory(), `${DIRECTORY_PREFIX}-${process.pid}-`));
     this.switch = this.#newHost("switch");
   }
@@ -83,7 +85,8 @@ export class Lab {
   static async create(options: LabOptions): Promise<Lab> {
     installExitHandlers();
     removeLeftovers();
-    const lab = new Lab(options.network ?? "10.77.0");
+    const { network = "10.77.0" } = options;
+    const lab = new Lab(network, options.vip ?? `${network}.100`);
     openLabs.add(lab);
     try {
       await lab.#build(options);

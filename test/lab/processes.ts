@@ -21,7 +21,7 @@ export interface ExecResult {
   stderr: string;
 }
 
-const DEFAULT_TIMEOUT_MS = 15_000;
+const DEFAULT_TIMEOUT_MS = 60_000;
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
 /** Runs a command to its end. Any exit status is a result; a timeout or a signal is an error. */
@@ -96,7 +96,7 @@ export class TrackedProcess {
   }
 
   /** Sends a signal and waits for the end; rejects when the process outlives the timeout. */
-  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = 15_000): Promise<ExitStatus> {
+  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = 45_000): Promise<ExitStatus> {
     if (this.running) this.child.kill(signal);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {

@@ -209,7 +209,7 @@ export async function sendFrames(
   await host.exec(argv, { input, timeoutMs: 60_000 });
 }
 
-async function outputContains(process: TrackedProcess, text: string, timeoutMs = 15_000): Promise<void> {
+async function outputContains(process: TrackedProcess, text: string, timeoutMs = 60_000): Promise<void> {
   let output = "";
   for (const pipe of [process.child.stdout, process.child.stderr]) {
     pipe?.on("data", (chunk: Buffer | string) => {

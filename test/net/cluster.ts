@@ -22,6 +22,8 @@ export interface ClusterOptions extends Partial<LabOptions> {
   config?: Record<string, unknown>;
   /** Default: what `auto` comes to. */
   engine?: "userspace" | "bpf";
+  /** Starts what the nodes run instead of the lab's own servers; before the daemons, as at a boot. */
+  services?: (lab: Lab) => Promise<void>;
 }
 
 export interface TestFlow {
@@ -56,9 +58,8 @@ export class Cluster {
     const cluster = new Cluster(lab, hashMode, totalNodes, options);
     try {
       cluster.sources = await lab.addSources(lab.client(), sources);
-      cluster.servers = await Promise.all(
-        lab.nodes.map((node) => startServer(lab, node, { tcp: TCP_PORTS, udp: UDP_PORTS, http: HTTP_PORT })),
-      );
+      if (options.services === undefined) cluster.servers = await startServers(lab);
+      else await options.services(lab);
       cluster.daemons = await Promise.all(lab.nodes.map((node) => cluster.startDaemonOn(node)));
       cluster.clusterMac = (await cluster.virtualIpStatus(lab.node(1))).clusterMac ?? "";
     } catch (error) {
@@ -131,6 +132,11 @@ export class Cluster {
   close(): Promise<void> {
     return this.lab.close();
   }
+}
+
+function startServers(lab: Lab): Promise<NodeServer[]> {
+  const ports = { tcp: TCP_PORTS, udp: UDP_PORTS, http: HTTP_PORT };
+  return Promise.all(lab.nodes.map((node) => startServer(lab, node, ports)));
 }
 
 /** How often each value occurs. */

@@ -147,6 +147,12 @@ export interface NativeAddon {
   sendFrame(ifindex: number, frame: Uint8Array): void;
   /** One datagram to a UNIX socket; a leading `@` is the abstract namespace. */
   sendDatagram(path: string, text: string): void;
+  /**
+   * flock(2) on an open file, exclusive, without waiting. The kernel ends the lock with the file's last descriptor.
+   *
+   * @returns false when somebody else holds it
+   */
+  tryLockFile(fd: number): boolean;
   /** Creates the TUN device `tunName` and starts the worker threads, 1 to 16. */
   readonly Dataplane: new (
     tunName: string,

@@ -4,6 +4,7 @@ import { call } from "../api/client.ts";
 import { type NodesBody, paths } from "../api/contract.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatNodes } from "../core/node-set.ts";
+import type { TryLockFile } from "../daemon/lock-file.ts";
 import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
 import { parseIptablesRule } from "../settings/iptables-rule.ts";
 import { type OptionEntry, vipOption, virtualIpOptions } from "../settings/options.ts";
@@ -124,9 +125,11 @@ function addCleanup(program: Command, socket: SocketOf): void {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
       const { removeStaleSocket } = await import("../api/server.ts");
+      const { whyLeaveAlone } = await import("../daemon/socket-directory.ts");
       const { removed: fromHost, failed } = await cleanup(socket(), options.keepState !== true);
       const removed = [...fromHost];
-      if (await removeStaleSocket(socket())) removed.push(`socket ${socket()}`);
+      const isOurs = whyLeaveAlone(socket()) === undefined;
+      if (isOurs && (await removeStaleSocket(socket(), await lockCall()))) removed.push(`socket ${socket()}`);
       print(
         removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
       );
@@ -134,6 +137,16 @@ function addCleanup(program: Command, socket: SocketOf): void {
         throw new ClusterIpError("CLUSTERIP_HOST", `Not everything could be removed: ${failed.join("; ")}.`);
       }
     });
+}
+
+/** undefined without the addon: a clean-up does without, a daemon cannot. */
+async function lockCall(): Promise<TryLockFile | undefined> {
+  const { loadNative } = await import("../native.ts");
+  try {
+    return loadNative().tryLockFile;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The name under which commander keeps `--total-nodes`. */

@@ -10,6 +10,7 @@ import { type HostEvent, HostEvents } from "../host/events.ts";
 import type { Link } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { configureTun } from "../host/tun.ts";
+import { requireRoom } from "../settings/limits.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { whyBroken, whyStuck } from "./health.ts";
@@ -142,6 +143,7 @@ export class Daemon {
           `${settings.vip} is served already: 'clusterip del ${settings.vip}' removes it, 'clusterip nodes ${settings.vip} +N' adds a bucket.`,
         );
       }
+      requireRoom(this.#serving.current.size);
       const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
       await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
       this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
@@ -189,13 +191,14 @@ export class Daemon {
       }
       if (served === undefined) {
         if (!create) this.#served(addressHost); // refuses
+        requireRoom(this.#serving.current.size);
         const links = await this.#serving.lookAtLinks();
         const added = resolveVirtualIp(settings, "request", links, this.#engines);
         await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
         this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
         return added.localNodes;
       }
-      requireSame(served, settings);
+      requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
       if (served.localNodes.includes(node)) return served.localNodes;
       const next = toNodeSet([...served.localNodes, node]);
       this.#saved.setLocal(addressHost, next);

@@ -12,6 +12,7 @@ import { prepareSocketDirectory } from "../daemon/socket-directory.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
 import { agentRoutes } from "./agent-routes.ts";
 import { answerRequest } from "./answer.ts";
+import type { RemovedBody } from "./contract.ts";
 import { ok, type Route, VIP } from "./route.ts";
 
 /** A client that stops in the middle of a request is let go. */
@@ -42,8 +43,8 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
       method: "DELETE",
       path: new RegExp(`^${VIP}$`),
       handle: async ({ vip }) => {
-        await daemon.remove(parseIpv4(vip));
-        return ok({});
+        const { settings, origin } = await daemon.remove(parseIpv4(vip));
+        return ok({ vip: settings.vip, origin } satisfies RemovedBody);
       },
     },
     {

@@ -1,7 +1,7 @@
 /** The commands that ask the daemon: add, del, nodes, status; and cleanup, which needs none. */
 import { type Command, Option } from "commander";
 import { call } from "../api/client.ts";
-import { type NodesBody, paths } from "../api/contract.ts";
+import { type NodesBody, paths, type RemovedBody } from "../api/contract.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatNodes } from "../core/node-set.ts";
 import type { TryLockFile } from "../daemon/lock-file.ts";
@@ -9,7 +9,7 @@ import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
 import { parseIptablesRule } from "../settings/iptables-rule.ts";
 import { type OptionEntry, vipOption, virtualIpOptions } from "../settings/options.ts";
 import { print, printJson } from "./program.ts";
-import { renderStatus, renderVirtualIp } from "./status-text.ts";
+import { addedText, deletedText, renderStatus, renderVirtualIp } from "./status-text.ts";
 
 /** The control socket that the command line says; known only once it has been parsed. */
 export type SocketOf = () => string;
@@ -46,7 +46,11 @@ function addAdd(program: Command, socket: SocketOf): void {
       );
       if (rule === undefined) {
         requireAll(vip, settings);
-        await call(socket(), "POST", paths.virtualIps, { vip, ...settings });
+        print(
+          addedText(
+            (await call(socket(), "POST", paths.virtualIps, { vip, ...settings })) as VirtualIpStatus,
+          ),
+        );
         return;
       }
       if (vip !== undefined || Object.keys(settings).some((name) => name !== "engine")) {
@@ -55,7 +59,8 @@ function addAdd(program: Command, socket: SocketOf): void {
           "--rule says it all: give no VIP and no option but --engine with it.",
         );
       }
-      await call(socket(), "POST", paths.virtualIps, { ...parseIptablesRule(rule), ...settings });
+      const all = { ...parseIptablesRule(rule), ...settings };
+      print(addedText((await call(socket(), "POST", paths.virtualIps, all)) as VirtualIpStatus));
     });
 }
 
@@ -78,7 +83,8 @@ function addDel(program: Command, socket: SocketOf): void {
     .description("stop serving a virtual IP and remove everything that was set up for it")
     .argument("<VIP>", vipOption.description)
     .action(async (vip: string) => {
-      await call(socket(), "DELETE", paths.virtualIp(encodeURIComponent(vip)));
+      const path = paths.virtualIp(encodeURIComponent(vip));
+      print(deletedText((await call(socket(), "DELETE", path)) as RemovedBody));
     });
 }
 

@@ -151,15 +151,18 @@ export class Daemon {
     });
   }
 
-  remove(addressHost: number): Promise<void> {
+  /** Serves it no longer; resolves with what it was. */
+  remove(addressHost: number): Promise<AskedVirtualIp> {
     return this.#transaction(async () => {
-      const { vip } = this.#asked(addressHost).settings;
+      const removed = this.#asked(addressHost);
+      const { vip } = removed.settings;
       const left = await this.#saved.remove(addressHost);
       if (left.length > 0) {
         const what = `${vip} is not served any more, but not everything is removed; that is tried again`;
         throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${left.join(" ")}`);
       }
       this.#log.info({ vip }, "removed");
+      return removed;
     });
   }
 

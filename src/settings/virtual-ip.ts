@@ -161,7 +161,7 @@ export const virtualIpSchema = z
       context.addIssue({
         code: "custom",
         path: ["local-node"],
-        message: `local-node has ${outside}, but there are only ${raw["total-nodes"]} nodes: expected 1 to ${raw["total-nodes"]}.`,
+        message: `local-node has ${outside}, but total-nodes is ${raw["total-nodes"]}: expected 1 to ${raw["total-nodes"]}.`,
         params: { code: "CLUSTERIP_BAD_LOCAL_NODE" },
       });
     }

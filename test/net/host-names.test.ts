@@ -57,7 +57,7 @@ describeNet("host: names of interfaces", { tools: ["ping", "curl"] }, () => {
   const add = (nic: string) =>
     clusterip(lab, node, ["add", lab.vip, "--nic", nic, "--total-nodes", "2", "--local-node", "1,2"]);
 
-  it("is served under its name, whatever that is, and nothing else is", async () => {
+  it("is served under its name, whatever that is, and nothing else is", { timeout: 600_000 }, async () => {
     const daemon = await startDaemon(lab, node, { vips: [] });
     for (const name of ["a#b", "-x", "dev", "$(id)`id`", "'q;{z}", "e*f", "é", "b\\c", "x,y|z&"]) {
       await rename(NIC, name);

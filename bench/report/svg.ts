@@ -2,7 +2,7 @@
  * Drawings of figures: each file stands alone, without script, font or picture from elsewhere. Who is shown is told by
  * colour and, for those who see or print none, by pattern, marker or dash.
  */
-import { countUp, escapeXml, pageOf, text, WIDTH, widthOf, wrap } from "./svg-text.ts";
+import { countUp, pageOf, text, WIDTH, widthOf, wrap } from "./svg-text.ts";
 
 /** What a contender is to the reader: this project's, somebody else's, or what no contender can beat. */
 export type Kind = "ours" | "peer" | "limit";
@@ -11,7 +11,12 @@ const kinds: readonly Kind[] = ["ours", "peer", "limit"];
 const meaning: Readonly<Record<Kind, string>> = {
   ours: "this project",
   peer: "alternatives",
-  limit: "limits: nothing does it all with less",
+  limit: "limits: no balancing, or no work at all",
+};
+const lineMeaning: Readonly<Record<Kind, string>> = {
+  ours: "this project",
+  peer: "alternative",
+  limit: "limit",
 };
 /** Told apart also with any one of the usual defects of colour vision (Okabe and Ito). */
 const colourOf: Readonly<Record<Kind, string>> = { ours: "#0072b2", peer: "#e69f00", limit: "#767676" };
@@ -139,7 +144,7 @@ export function lineChart(title: string, xTitle: string, unit: string, lines: re
         ...line.points.map((p) => marker(line.kind, x(p.x), y(p.y), colour)),
         `<path d="M${MARGIN} ${row}h40" ${stroke}/>`,
         marker(line.kind, MARGIN + 20, row, colour),
-        text(MARGIN + 50, row + 5, `${line.label} (${line.kind === "ours" ? "this project" : line.kind})`),
+        text(MARGIN + 50, row + 5, `${line.label} (${lineMeaning[line.kind]})`),
       ];
     }),
   ];

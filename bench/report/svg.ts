@@ -117,7 +117,7 @@ export function lineChart(title: string, xTitle: string, unit: string, lines: re
   const ys = points.map((p) => p.y);
   const marked = [...new Set([Math.max(...ys), Math.min(...ys)])];
   const left = MARGIN + Math.max(...marked.map((value) => widthOf(formatFigure(value)))) + GAP;
-  const right = WIDTH - 24;
+  const right = WIDTH - 36;
   const bottom = PLOT.top + PLOT.height;
   const x = scaleOf(
     points.map((p) => p.x),

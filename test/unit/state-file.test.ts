@@ -2,6 +2,7 @@
 import { execFileSync } from "node:child_process";
 import {
   chownSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -19,6 +20,7 @@ import { ClusterIpError } from "../../src/core/errors.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { restore } from "../../src/daemon/restore.ts";
 import { forgetState, type SavedVirtualIp, StateFile, savedAddresses } from "../../src/daemon/state-file.ts";
+import { packageRoot } from "../../src/native.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../../src/settings/virtual-ip.ts";
 
 const log = pino({ level: "silent" });
@@ -147,6 +149,29 @@ describe("the state file in a place where others may write", () => {
     state.save([served()]);
     expect(readFileSync(victim, "utf8")).toBe("precious");
     expect(state.read()).toHaveLength(1);
+  });
+
+  it("has notes of the agent beside it that are not written through a link", () => {
+    const agent = readFileSync(path.join(packageRoot(), "packaging/ocf/ClusterIP"), "utf8");
+    const line =
+      agent.split("\n").find((text) => text.includes('>"$RELEASED"')) ?? expect.fail("no note is written");
+    const note = path.join(directory, "control.released.192.0.2.10.3");
+    const write = (): string =>
+      execFileSync("sh", ["-c", `ocf_log() { echo "$@"; }; RELEASED=$1; ${line}`, "sh", note], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+    const victim = path.join(directory, "victim");
+    symlinkSync(victim, note);
+    expect(write()).toContain("could not be written");
+    expect(existsSync(victim)).toBe(false);
+    writeFileSync(victim, "precious");
+    write();
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+    rmSync(note);
+    expect(write()).toBe("");
+    expect(write()).toBe("");
+    expect(readFileSync(note, "utf8")).toBe("");
   });
 
   it("is not believed as a link, a FIFO, or larger than it can be", () => {

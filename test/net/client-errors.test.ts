@@ -182,7 +182,7 @@ describeNet("client: wrong input", {}, () => {
     ]);
     expect(await complete("cl")).toEqual(["cleanup"]);
     // As root, behind the key TAB.
-    const name = "$(:>pwned)`id`";
+    const name = "$(>pwned)`id`";
     await node.ip("link", "add", "name", name, "type", "bridge");
     try {
       expect(await complete("add", "10.77.0.9", "--nic", "")).toEqual(

@@ -25,8 +25,8 @@ describe("a directory of the control socket", () => {
   it("is good when nobody else may write to it, also below one with the sticky bit", () => {
     expect(whyOthersMayWrite(make("own"))).toBeUndefined();
     expect(whyOthersMayWrite(make("private", 0o700))).toBeUndefined();
-    make("shared", 0o1777);
-    expect(whyOthersMayWrite(make("shared/own"))).toBeUndefined();
+    make("sticky", 0o1777);
+    expect(whyOthersMayWrite(make("sticky/own"))).toBeUndefined();
     symlinkSync("own", path.join(root, "link"));
     expect(whyOthersMayWrite(path.join(root, "link"))).toBeUndefined();
     expect(whyOthersMayWrite(path.join(root, "own/../link/../own"))).toBeUndefined();

@@ -154,6 +154,12 @@ export interface NativeAddon {
    * @returns ends it; until then the process goes on
    */
   watchNft(table: string, onChange: () => void): () => void;
+  /**
+   * flock(2) on an open file, exclusive, without waiting. The kernel ends the lock with the file's last descriptor.
+   *
+   * @returns false when somebody else holds it
+   */
+  tryLockFile(fd: number): boolean;
   /** Creates the TUN device `tunName` and starts the worker threads, 1 to 16. */
   readonly Dataplane: new (
     tunName: string,

@@ -1,6 +1,7 @@
 /** The page `docs/benchmarks.md` and its drawings, out of the JSON files: no figure is typed by hand. */
 import { type Goal, goals, isReached, type WhenMissed } from "../lib/goals.ts";
 import type { Report, Result } from "../lib/results.ts";
+import { kindOf } from "./kind.ts";
 import { barChart, formatFigure, lineChart } from "./svg.ts";
 
 export interface Page {
@@ -181,6 +182,7 @@ function draw(measure: string, results: readonly Result[]): string {
   if (varied === undefined) {
     const bars = drawn.map((result) => ({
       label: labelOf(result),
+      kind: kindOf(result.title),
       value: result.median,
       spread: result.quartiles,
     }));
@@ -189,6 +191,7 @@ function draw(measure: string, results: readonly Result[]): string {
   const titles = [...new Set(drawn.map((result) => result.title))];
   const lines = titles.map((label) => ({
     label,
+    kind: kindOf(label),
     points: drawn
       .filter((result) => result.title === label)
       .map((result) => ({ x: Number(result.parameters?.[varied]), y: result.median }))

@@ -1,5 +1,6 @@
 // What the addon exports. src/native.ts is the only module that loads it and gives it types.
 #include <napi.h>
+#include <sys/file.h>
 
 #include "batch_object.h"
 #include "bucket.h"
@@ -56,11 +57,19 @@ Napi::Value send_datagram_to(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// tryLockFile(fd): flock(2); whether it is ours now
+Napi::Value try_lock_file(const Napi::CallbackInfo& info) {
+  const bool is_locked = ::flock(static_cast<int>(to_u32(info[0])), LOCK_EX | LOCK_NB) == 0;
+  if (!is_locked && errno != EWOULDBLOCK) throw_sys_error(info.Env(), last_error("flock"));
+  return Napi::Boolean::New(info.Env(), is_locked);
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("bucketOf", Napi::Function::New<bucket_of_flow>(env, "bucketOf"));
   exports.Set("reasonNames", Napi::Function::New<reason_names>(env, "reasonNames"));
   exports.Set("sendFrame", Napi::Function::New<send_frame_on>(env, "sendFrame"));
   exports.Set("sendDatagram", Napi::Function::New<send_datagram_to>(env, "sendDatagram"));
+  exports.Set("tryLockFile", Napi::Function::New<try_lock_file>(env, "tryLockFile"));
   export_batch(env, exports);
   export_dataplane(env, exports);
   export_filter_probe(env, exports);

@@ -12,6 +12,13 @@ export interface NodesBody {
   readonly nodes: readonly number[];
 }
 
+/** What a virtual IP was that is served no longer. */
+export interface RemovedBody {
+  readonly vip: string;
+  /** `config`: the configuration file has it, so a reload or the next start serves it again */
+  readonly origin: "config" | "request";
+}
+
 export interface NodeChangeBody {
   /** `+N` or `-N` */
   readonly change: string;

@@ -71,7 +71,7 @@ async function serve(config: Config, options: Options): Promise<void> {
   const manager = new ServiceManager(addon.sendDatagram, log);
   requireCapabilities();
   // The socket before the state: whoever finds nobody on the socket may leave a release for us.
-  const control = await ControlSocket.take(socket, log);
+  const control = await ControlSocket.take(socket, log, addon.tryLockFile);
   const daemon = new Daemon({
     engines: engineSet(addon, config),
     state: new StateFile(socket, log),

@@ -54,7 +54,7 @@ export function addExplainCommand(program: Command, socket: SocketOf): void {
 function protocolOption(text: string): number {
   const protocol = parseProtocol(text);
   if (protocol === undefined)
-    throw new InvalidArgumentError("expected a protocol name or a number of 0 to 255.");
+    throw new InvalidArgumentError("Expected a protocol name or a number of 0 to 255.");
   return protocol;
 }
 

@@ -6,6 +6,7 @@ import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../core/buc
 import { ClusterIpError } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import { MAX_NODES } from "../core/node-set.ts";
+import { MAX_LINE_LENGTH } from "../settings/limits.ts";
 
 export const CSV_COLUMNS = [
   "hashmode",
@@ -102,6 +103,12 @@ export async function* explainCsv(input: AsyncIterable<string>): AsyncGenerator<
       const rows = (rest + chunk).split("\n");
       rest = rows.pop() ?? "";
       for (const row of rows) take(row);
+      if (rest.length > MAX_LINE_LENGTH) {
+        throw new ClusterIpError(
+          "CLUSTERIP_BAD_FLOW",
+          `standard input, line ${line + 1}: it is longer than ${MAX_LINE_LENGTH.toLocaleString("en")} characters.`,
+        );
+      }
       if (output.length >= OUTPUT_CHUNK) {
         yield output;
         output = "";

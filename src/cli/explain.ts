@@ -10,6 +10,7 @@ import {
 } from "../core/bucket.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4, parseIpv4 } from "../core/ipv4.ts";
+import { countOf } from "../tools/numbers.ts";
 
 export interface Endpoint {
   /** host order */
@@ -96,7 +97,7 @@ export function renderExplanation(explanation: Explanation): string {
         : "another node's: dropped here in silence";
   return [
     `${protocol} ${from} -> ${to}`,
-    `  hash mode  ${hashMode}, hash-init ${hashInit}, ${totalNodes} buckets`,
+    `  hash mode  ${hashMode}, hash-init ${hashInit}, ${countOf(totalNodes, "bucket")}`,
     ...words.map(
       ({ name, hex }) =>
         `  word       ${hex}  ${name}${name.endsWith("port") ? " (wire octets read little-endian)" : ""}`,

@@ -3,7 +3,9 @@ import type { Command } from "commander";
 import { call } from "../api/client.ts";
 import { paths } from "../api/contract.ts";
 import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
+import { shellWord } from "../core/shell-word.ts";
 import { isClusterIpRule, parseIptablesRule, type RuleSettings } from "../settings/iptables-rule.ts";
+import { MAX_LINE_LENGTH, requireRoom } from "../settings/limits.ts";
 import { virtualIpOptions } from "../settings/options.ts";
 import { print } from "./program.ts";
 import type { SocketOf } from "./serve-commands.ts";
@@ -17,13 +19,28 @@ export function addImportCommand(program: Command, socket: SocketOf): void {
     .option("--apply", "carry them out: all of them, or none when one is refused")
     .action(async (options: { readonly apply?: boolean }) => {
       process.stdin.setEncoding("utf8");
-      let text = "";
-      for await (const chunk of process.stdin as AsyncIterable<string>) text += chunk;
-      const rules = await readRules(text);
+      const rules = await readRules(process.stdin as AsyncIterable<string>);
       if (rules.length === 0) process.stderr.write("clusterip: the input has no rule with -j CLUSTERIP\n");
       if (options.apply === true) await addAll(socket(), rules);
       for (const rule of rules) print(`${options.apply === true ? "added: " : ""}${commandOf(rule)}\n`);
     });
+}
+
+/** Lines, of which none is longer than one can be: input without end (/dev/zero) must not fill the memory. */
+async function* linesOf(input: AsyncIterable<string> | Iterable<string>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of input) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+    if (rest.length > MAX_LINE_LENGTH) {
+      throw new ClusterIpError(
+        "CLUSTERIP_BAD_RULE",
+        `standard input: a line is longer than ${MAX_LINE_LENGTH.toLocaleString("en")} characters, so this is not the output of iptables-save.`,
+      );
+    }
+  }
+  yield rest;
 }
 
 /**
@@ -32,34 +49,21 @@ export function addImportCommand(program: Command, socket: SocketOf): void {
  *
  * @throws CLUSTERIP_BAD_RULE and the codes of the settings, with the number of the line
  */
-export async function readRules(text: string): Promise<readonly RuleSettings[]> {
-  // Loaded here only, so that the other commands start fast.
-  const { parseVirtualIp } = await import("../settings/virtual-ip.ts");
+export async function readRules(
+  input: AsyncIterable<string> | Iterable<string>,
+): Promise<readonly RuleSettings[]> {
   const byVip = new Map<string, RuleSettings>();
   let table = "filter";
-  for (const [index, line] of text.split("\n").entries()) {
+  let number = 0;
+  for await (const line of linesOf(input)) {
+    number += 1;
     if (line.startsWith("*")) table = line.slice(1).trim();
     if (!isClusterIpRule(line)) continue;
     try {
-      if (table !== "filter") {
-        throw new ClusterIpError(
-          "CLUSTERIP_BAD_RULE",
-          `The rule is in the table ${table}: the target worked in filter only.`,
-        );
-      }
-      const rule = parseIptablesRule(line);
-      const { vip } = parseVirtualIp(rule);
-      const earlier = byVip.get(vip);
-      if (earlier !== undefined && commandOf(earlier) !== commandOf(rule)) {
-        throw new ClusterIpError(
-          "CLUSTERIP_EXISTS",
-          `There are two rules for ${vip} with different settings; the kernel ignored the second. Remove one.`,
-        );
-      }
-      byVip.set(vip, rule);
+      await takeRule(byVip, line, table);
     } catch (error) {
       if (!isClusterIpError(error)) throw error;
-      throw new ClusterIpError(error.code, `standard input, line ${index + 1}: ${error.message}`, {
+      throw new ClusterIpError(error.code, `standard input, line ${number}: ${error.message}`, {
         cause: error,
       });
     }
@@ -67,12 +71,34 @@ export async function readRules(text: string): Promise<readonly RuleSettings[]> 
   return [...byVip.values()];
 }
 
-/** The `clusterip add` that does what the rule did. */
+async function takeRule(byVip: Map<string, RuleSettings>, line: string, table: string): Promise<void> {
+  // Loaded here only, so that the other commands start fast.
+  const { parseVirtualIp } = await import("../settings/virtual-ip.ts");
+  if (table !== "filter") {
+    throw new ClusterIpError(
+      "CLUSTERIP_BAD_RULE",
+      `The rule is in the table ${table}: the target worked in filter only.`,
+    );
+  }
+  const rule = parseIptablesRule(line);
+  const { vip } = parseVirtualIp(rule);
+  const earlier = byVip.get(vip);
+  if (earlier === undefined) requireRoom(byVip.size);
+  else if (commandOf(earlier) !== commandOf(rule)) {
+    throw new ClusterIpError(
+      "CLUSTERIP_EXISTS",
+      `There are two rules for ${vip} with different settings; the kernel ignored the second. Remove one.`,
+    );
+  }
+  byVip.set(vip, rule);
+}
+
+/** The `clusterip add` that does what the rule did, for a shell. */
 export function commandOf(rule: RuleSettings): string {
   const options = virtualIpOptions
     .filter(({ name }) => rule[name] !== undefined)
-    .map(({ name }) => `--${name} ${rule[name]}`);
-  return ["clusterip add", rule["vip"], ...options].join(" ");
+    .flatMap(({ name }) => [`--${name}`, rule[name] ?? ""]);
+  return ["clusterip", "add", rule["vip"] ?? "", ...options].map(shellWord).join(" ");
 }
 
 async function addAll(socket: string, rules: readonly RuleSettings[]): Promise<void> {

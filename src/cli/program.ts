@@ -44,7 +44,7 @@ export function integerOption(min: number, max: number): (text: string) => numbe
   return (text) => {
     const value = /^(\d{1,10}|0x[0-9a-f]{1,8})$/i.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`expected a number from ${min} to ${max}.`);
+    throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
   };
 }
 
@@ -54,7 +54,19 @@ export function integerListOption(min: number, max: number): (text: string) => r
   return (text) => text.split(",").map(one);
 }
 
-function overrideExit(command: Command): void {
+/** Commander's own errors look like ours and end with their exit status. */
+function overrideExit(command: Command, names: readonly string[] = [command.name()]): void {
   command.exitOverride();
-  for (const child of command.commands) overrideExit(child);
+  command.configureOutput({
+    outputError: (text, write) => write(`${names[0]}: ${usageSentence(text, names)} [CLUSTERIP_USAGE]\n`),
+  });
+  for (const child of command.commands) overrideExit(child, [...names, child.name()]);
+}
+
+/** From commander's `error: unknown command 'ad'` and, in a second line, `(Did you mean add?)`. */
+function usageSentence(text: string, names: readonly string[]): string {
+  const [first = "", ...more] = text.trim().split("\n");
+  const message = first.replace(/^error: /, "").replace(/\.$/, "");
+  const sentence = `${message.slice(0, 1).toUpperCase()}${message.slice(1)}.`;
+  return [sentence, ...more, `See '${names.join(" ")} --help'.`].join(" ");
 }

@@ -1,14 +1,15 @@
 /** The commands that ask the daemon: add, del, nodes, status; and cleanup, which needs none. */
 import { type Command, Option } from "commander";
 import { call } from "../api/client.ts";
-import { type NodesBody, paths } from "../api/contract.ts";
+import { type NodesBody, paths, type RemovedBody } from "../api/contract.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatNodes } from "../core/node-set.ts";
+import type { TryLockFile } from "../daemon/lock-file.ts";
 import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
 import { parseIptablesRule } from "../settings/iptables-rule.ts";
 import { type OptionEntry, vipOption, virtualIpOptions } from "../settings/options.ts";
 import { print, printJson } from "./program.ts";
-import { renderStatus, renderVirtualIp } from "./status-text.ts";
+import { addedText, deletedText, renderStatus, renderVirtualIp } from "./status-text.ts";
 
 /** The control socket that the command line says; known only once it has been parsed. */
 export type SocketOf = () => string;
@@ -45,7 +46,11 @@ function addAdd(program: Command, socket: SocketOf): void {
       );
       if (rule === undefined) {
         requireAll(vip, settings);
-        await call(socket(), "POST", paths.virtualIps, { vip, ...settings });
+        print(
+          addedText(
+            (await call(socket(), "POST", paths.virtualIps, { vip, ...settings })) as VirtualIpStatus,
+          ),
+        );
         return;
       }
       if (vip !== undefined || Object.keys(settings).some((name) => name !== "engine")) {
@@ -54,7 +59,8 @@ function addAdd(program: Command, socket: SocketOf): void {
           "--rule says it all: give no VIP and no option but --engine with it.",
         );
       }
-      await call(socket(), "POST", paths.virtualIps, { ...parseIptablesRule(rule), ...settings });
+      const all = { ...parseIptablesRule(rule), ...settings };
+      print(addedText((await call(socket(), "POST", paths.virtualIps, all)) as VirtualIpStatus));
     });
 }
 
@@ -77,7 +83,8 @@ function addDel(program: Command, socket: SocketOf): void {
     .description("stop serving a virtual IP and remove everything that was set up for it")
     .argument("<VIP>", vipOption.description)
     .action(async (vip: string) => {
-      await call(socket(), "DELETE", paths.virtualIp(encodeURIComponent(vip)));
+      const path = paths.virtualIp(encodeURIComponent(vip));
+      print(deletedText((await call(socket(), "DELETE", path)) as RemovedBody));
     });
 }
 
@@ -124,9 +131,11 @@ function addCleanup(program: Command, socket: SocketOf): void {
       // Loaded here only: the other commands need no host plumbing and start faster without it.
       const { cleanup } = await import("../daemon/cleanup.ts");
       const { removeStaleSocket } = await import("../api/server.ts");
+      const { whyLeaveAlone } = await import("../daemon/socket-directory.ts");
       const { removed: fromHost, failed } = await cleanup(socket(), options.keepState !== true);
       const removed = [...fromHost];
-      if (await removeStaleSocket(socket())) removed.push(`socket ${socket()}`);
+      const isOurs = whyLeaveAlone(socket()) === undefined;
+      if (isOurs && (await removeStaleSocket(socket(), await lockCall()))) removed.push(`socket ${socket()}`);
       print(
         removed.length === 0 ? "nothing to remove\n" : removed.map((what) => `removed ${what}\n`).join(""),
       );
@@ -134,6 +143,16 @@ function addCleanup(program: Command, socket: SocketOf): void {
         throw new ClusterIpError("CLUSTERIP_HOST", `Not everything could be removed: ${failed.join("; ")}.`);
       }
     });
+}
+
+/** undefined without the addon: a clean-up does without, a daemon cannot. */
+async function lockCall(): Promise<TryLockFile | undefined> {
+  const { loadNative } = await import("../native.ts");
+  try {
+    return loadNative().tryLockFile;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The name under which commander keeps `--total-nodes`. */

@@ -1,5 +1,6 @@
 /** `clusterip status` for people. */
 
+import type { RemovedBody } from "../api/contract.ts";
 import { formatNodes } from "../core/node-set.ts";
 import type { DaemonStatus, NicStatus, VirtualIpStatus } from "../daemon/status.ts";
 import type { ProgramStatus } from "../engine/engine.ts";
@@ -72,19 +73,38 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
   ].join("\n");
 }
 
+/** What `clusterip add` did, and how long it lasts. */
+export function addedText({ vip, nic, localNodes, totalNodes, clusterMac, engine }: VirtualIpStatus): string {
+  const buckets = localNodes.length === 1 ? "bucket" : "buckets";
+  return [
+    `${vip} is served on ${nic}: ${buckets} ${formatNodes(localNodes)} of ${totalNodes}, cluster MAC ${clusterMac}, engine ${engine}.`,
+    `It lasts until this host boots, also over a restart of the daemon. To keep it, put it into the configuration file.`,
+    "",
+  ].join("\n");
+}
+
+/** What `clusterip del` did, and whether that lasts. */
+export function deletedText({ vip, origin }: RemovedBody): string {
+  const again =
+    origin === "config"
+      ? " The configuration file still has it: a reload or the next start of the daemon serves it again."
+      : "";
+  return `${vip} is not served here any more.${again}\n`;
+}
+
 function renderNic(nic: NicStatus): string {
   const { byVerdict } = nic;
   const reasons = Object.entries({ ...nic.byReason, ...nic.byEngineDrop })
     .filter(([, tally]) => tally.frames > 0)
     .map(([reason, tally]) => `${reason} ${tally.frames}`);
   return [
-    `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}, engine ${nic.engine}: ${nic.received.frames} frames received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
+    `${nic.nic}${nic.ifindex === undefined ? " (missing)" : ""}, engine ${nic.engine}: ${nic.received.frames} ${nic.received.frames === 1 ? "frame" : "frames"} received = ${byVerdict.accept.frames} accepted + ${byVerdict.foreign.frames} foreign + ${byVerdict["not-ours"].frames} not ours + ${byVerdict.malformed.frames} malformed + ${byVerdict.drop.frames} dropped`,
     ...(reasons.length === 0 ? [] : [`  ${reasons.join(", ")}`]),
     ...prefilterLines(nic),
     ...(nic.programs === undefined ? [] : [renderPrograms(nic.programs)]),
     ...(nic.kernelDropped === 0
       ? []
-      : [`  lost before the engine (its buffer was full): ${nic.kernelDropped} frames`]),
+      : [`  lost before the engine (its buffer was full): ${countOf(nic.kernelDropped, "frame")}`]),
     ...(nic.lastDeliveryError === undefined ? [] : [`  last failed delivery: ${nic.lastDeliveryError}`]),
   ].join("\n");
 }
@@ -106,7 +126,7 @@ function prefilterLines({ prefilter, receivedStandardError = 0 }: NicStatus): re
   }
   if (receivedStandardError > 0) {
     lines.push(
-      `  what is foreign or not ours is estimated: give or take ${formatCount(receivedStandardError)} frames`,
+      `  what is foreign or not ours is estimated: give or take ${countOf(Math.round(receivedStandardError), "frame")}`,
     );
   }
   return lines;

@@ -13,6 +13,7 @@ import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import { homeOf } from "./placement.ts";
+import { whyLeaveAlone } from "./socket-directory.ts";
 import { forgetState, savedAddresses } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
@@ -98,7 +99,7 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
     ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
-    ...(forgets ? forgetState(socket) : []).map((file) => `saved state ${file}`),
+    ...(forgets ? forgottenBeside(socket, failed) : []).map((file) => `saved state ${file}`),
   ];
   return { removed, failed };
 }
@@ -112,4 +113,11 @@ function addressesOf(links: readonly Link[], saved: ReadonlyMap<number, string>)
       .filter((a) => a.isOurs || (a.prefixLength === 32 && isPlace(link, saved.get(a.addressHost))))
       .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name })),
   );
+}
+
+function forgottenBeside(socket: string, failed: string[]): readonly string[] {
+  const why = whyLeaveAlone(socket);
+  if (why === undefined) return forgetState(socket);
+  failed.push(`what lies beside ${socket} stays: ${why}`);
+  return [];
 }

@@ -10,6 +10,7 @@ import { type HostEvent, HostEvents, type WatchNft } from "../host/events.ts";
 import type { Link } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { configureTun } from "../host/tun.ts";
+import { requireRoom } from "../settings/limits.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { whyBroken, whyStuck } from "./health.ts";
@@ -143,6 +144,7 @@ export class Daemon {
           `${settings.vip} is served already: 'clusterip del ${settings.vip}' removes it, 'clusterip nodes ${settings.vip} +N' adds a bucket.`,
         );
       }
+      requireRoom(this.#serving.current.size);
       const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
       await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
       this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
@@ -150,15 +152,18 @@ export class Daemon {
     });
   }
 
-  remove(addressHost: number): Promise<void> {
+  /** Serves it no longer; resolves with what it was. */
+  remove(addressHost: number): Promise<AskedVirtualIp> {
     return this.#transaction(async () => {
-      const { vip } = this.#asked(addressHost).settings;
+      const removed = this.#asked(addressHost);
+      const { vip } = removed.settings;
       const left = await this.#saved.remove(addressHost);
       if (left.length > 0) {
         const what = `${vip} is not served any more, but not everything is removed; that is tried again`;
         throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${left.join(" ")}`);
       }
       this.#log.info({ vip }, "removed");
+      return removed;
     });
   }
 
@@ -190,13 +195,14 @@ export class Daemon {
       }
       if (served === undefined) {
         if (!create) this.#served(addressHost); // refuses
+        requireRoom(this.#serving.current.size);
         const links = await this.#serving.lookAtLinks();
         const added = resolveVirtualIp(settings, "request", links, this.#engines);
         await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
         this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
         return added.localNodes;
       }
-      requireSame(served, settings);
+      requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
       if (served.localNodes.includes(node)) return served.localNodes;
       const next = toNodeSet([...served.localNodes, node]);
       this.#saved.setLocal(addressHost, next);

@@ -6,6 +6,7 @@ import type { NodeSet } from "../core/node-set.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
+import { linkNamed, requireServable } from "../settings/nic-name.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { homeOf, isSetByOthers } from "./placement.ts";
 
@@ -75,7 +76,7 @@ export function resolveVirtualIp(
   engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp {
   const engine = engines.choose(settings.engine);
-  const link = links.find(({ name }) => name === settings.nic);
+  const link = linkNamed(links, settings.nic);
   if (link === undefined) {
     const known = links.filter(({ type }) => type === "ether").map(({ name }) => name);
     throw new ClusterIpError(
@@ -89,8 +90,9 @@ export function resolveVirtualIp(
       `${settings.nic} is no Ethernet interface (its type is ${link.type}): a cluster MAC needs one.`,
     );
   }
+  requireServable(link.name);
   for (const other of links) {
-    const isElsewhere = ![settings.nic, homeOf(settings.nic, links), engines.device].includes(other.name);
+    const isElsewhere = ![link.name, homeOf(link.name, links), engines.device].includes(other.name);
     // What we have set ourselves on another interface is a remainder, and is removed.
     if (isElsewhere && other.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs)) {
       throw new ClusterIpError(
@@ -100,12 +102,13 @@ export function resolveVirtualIp(
     }
   }
   return {
-    settings,
+    // By an alternative name the same interface is meant as by its own.
+    settings: { ...settings, nic: link.name },
     origin,
     engine,
     clusterMac: settings.clusterMac ?? derivedMac(settings, link),
     localNodes: settings.localNodes,
-    isAdopted: isSetByOthers(settings.addressHost, settings.nic, links),
+    isAdopted: isSetByOthers(settings.addressHost, link.name, links),
   };
 }
 

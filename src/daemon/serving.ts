@@ -19,6 +19,7 @@ import type { EngineSet } from "../engine/engine-set.ts";
 import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
+import { linkNamed } from "../settings/nic-name.ts";
 import {
   type AddressFailure,
   describeAddresses,
@@ -119,6 +120,11 @@ export class Serving {
   /** As of the last look. */
   get links(): readonly Link[] {
     return this.#links;
+  }
+
+  /** The interface's own name, where that is an alternative one of an interface that there is. */
+  ownNameOf(nic: string): string {
+    return linkNamed(this.#links, nic)?.name ?? nic;
   }
 
   async lookAtLinks(): Promise<readonly Link[]> {

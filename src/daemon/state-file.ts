@@ -12,16 +12,30 @@
  *
  * The agent looks for `"vip":"VIP","local-node":[...]` in the state: those two come first.
  */
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pino } from "pino";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
+import { readRegularFile } from "../settings/regular-file.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
+import { isTrusted } from "./socket-directory.ts";
+
+/** A line for each virtual IP, of some 300 bytes. */
+const MAX_BYTES = 4_194_304;
 
 export interface SavedVirtualIp {
   /** with the local buckets in force */
@@ -58,8 +72,11 @@ export class StateFile {
   read(): readonly SavedVirtualIp[] {
     let text: string;
     try {
-      text = readFileSync(this.#path, "utf8");
-    } catch {
+      text = readRegularFile(this.#path, { maxBytes: MAX_BYTES, followsLink: false, check: requireTrusted });
+    } catch (error) {
+      if (existsSync(this.#path)) {
+        this.#log.warn({ state: this.#path, error: messageOf(error) }, "the saved state is not used");
+      }
       return [];
     }
     const [first = "", ...lines] = text.split("\n").filter((line) => line !== "");
@@ -85,7 +102,9 @@ export class StateFile {
     ];
     const temporary = `${this.#path}.new`;
     try {
-      writeFileSync(temporary, `${lines.join("\n")}\n`, { mode: 0o644 });
+      // A new file, never one that is there, which may be a link to anything.
+      rmSync(temporary, { force: true });
+      writeFileSync(temporary, `${lines.join("\n")}\n`, { mode: 0o644, flag: "wx" });
       renameSync(temporary, this.#path);
     } catch (error) {
       removeQuietly(temporary);
@@ -142,10 +161,20 @@ function findReleases(state: string): readonly Release[] {
     if (!name.startsWith(prefix)) return [];
     const match = /^(.+)\.(\d+)$/.exec(name.slice(prefix.length));
     const addressHost = tryParseIpv4(match?.[1] ?? "");
-    return addressHost === undefined
+    return addressHost === undefined || !isNote(join(directory, name))
       ? []
       : [{ addressHost, node: Number(match?.[2]), file: join(directory, name) }];
   });
+}
+
+/** Where others may make files, theirs say nothing. */
+function isNote(file: string): boolean {
+  const status = lstatSync(file, { throwIfNoEntry: false });
+  return status?.isFile() === true && isTrusted(status.uid);
+}
+
+function requireTrusted({ uid }: Stats): void {
+  if (!isTrusted(uid)) throw new Error(`it belongs to user ${uid}`);
 }
 
 function removeQuietly(file: string): void {

@@ -15,6 +15,7 @@ const linksSchema = z.array(
   z.object({
     ifindex: z.number().optional(),
     ifname: z.string().optional(),
+    altnames: z.array(z.string()).default([]),
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
     master: z.string().optional(),
@@ -52,6 +53,8 @@ export interface InterfaceAddress {
 export interface Link {
   readonly ifindex: number;
   readonly name: string;
+  /** by which `ip` and the kernel know it, too */
+  readonly altNames?: readonly string[];
   /** the link that this one sits on (VLAN, macvlan) or is wired to (veth), if it is in this namespace */
   readonly lower: string | undefined;
   /** the bridge, bond or VRF that it is enslaved to */
@@ -73,9 +76,8 @@ export interface Link {
 
 /** All links with their IPv4 addresses. */
 export async function listLinks(): Promise<readonly Link[]> {
-  const raw = linksSchema.parse(
-    JSON.parse((await run("ip", ["-json", "-details", "address", "show"])) || "[]"),
-  );
+  const text = (await run("ip", ["-json", "-details", "address", "show"])) || "[]";
+  const raw = linksSchema.parse(parseJson(text));
   return raw.flatMap((link) => {
     if (link.ifindex === undefined || link.ifname === undefined) return [];
     const addresses = link.addr_info.flatMap((info): InterfaceAddress[] => {
@@ -95,6 +97,7 @@ export async function listLinks(): Promise<readonly Link[]> {
       {
         ifindex: link.ifindex,
         name: link.ifname,
+        altNames: link.altnames,
         lower: link.link,
         master: link.master,
         kind: link.linkinfo?.info_kind,
@@ -126,6 +129,14 @@ function readArpIgnore(name: string): number {
   }
 }
 
+/** Names and aliases of interfaces may have control characters, which `ip` writes as they are and JSON forbids. */
+function parseJson(text: string): unknown {
+  const asEscape = (character: string): string =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this is about
+  return JSON.parse(text.replaceAll(/[\0-\x09\x0b-\x1f]/g, asEscape));
+}
+
 /** One `vip/32` on one device. */
 export interface OwnAddress {
   readonly vip: string;
@@ -142,16 +153,16 @@ export interface PlacedAddress extends OwnAddress {
  */
 export async function addAddresses(addresses: readonly PlacedAddress[]): Promise<void> {
   await batch(
-    addresses.map(
-      ({ vip, device, scope }) =>
-        `address replace ${vip}/32 dev ${device} scope ${scope} metric ${ADDRESS_MARK}`,
-    ),
+    addresses.map(({ vip, device, scope }) => [
+      ...["address", "replace", `${vip}/32`, "dev", device, "scope", scope],
+      ...["metric", String(ADDRESS_MARK)],
+    ]),
   );
 }
 
 /** Removes addresses, in order; stops at the first that fails. */
 export async function removeAddresses(addresses: readonly OwnAddress[]): Promise<void> {
-  await batch(addresses.map(({ vip, device }) => `address del ${vip}/32 dev ${device}`));
+  await batch(addresses.map(({ vip, device }) => ["address", "del", `${vip}/32`, "dev", device]));
 }
 
 /** Takes the XDP program off a device, in the mode that its driver prefers. */
@@ -159,6 +170,23 @@ export async function removeXdp(device: string): Promise<void> {
   await run("ip", ["link", "set", "dev", device, "xdp", "off"]);
 }
 
-async function batch(lines: readonly string[]): Promise<void> {
-  if (lines.length > 0) await run("ip", ["-batch", "-"], `${lines.join("\n")}\n`);
+/** What means nothing else to the reader of a batch: a `#` begins a comment there also between quotes. */
+const PLAIN = /^[\w.:/@-]+$/;
+
+/** Runs `ip` commands, in order; one that fails is the last. */
+async function batch(commands: readonly (readonly string[])[]): Promise<void> {
+  let lines: string[] = [];
+  const runLines = async (): Promise<void> => {
+    if (lines.length > 0) await run("ip", ["-batch", "-"], `${lines.join("\n")}\n`);
+    lines = [];
+  };
+  for (const command of commands) {
+    if (command.every((word) => PLAIN.test(word))) {
+      lines.push(command.join(" "));
+    } else {
+      await runLines();
+      await run("ip", command);
+    }
+  }
+  await runLines();
 }

@@ -1,10 +1,12 @@
 /** The configuration file: YAML, checked against the schema, errors with line and path. */
-import { readFileSync } from "node:fs";
-import { isNode, LineCounter, parseDocument } from "yaml";
+import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { type ForeignSampling, MAX_FOREIGN_SAMPLING } from "../core/sampling.ts";
 import { type ConfigOptionName, MAX_WORKERS } from "./config-options.ts";
+import { MAX_CONFIG_BYTES, MAX_MESSAGES, MAX_VIRTUAL_IPS } from "./limits.ts";
+import { shown } from "./nic-name.ts";
+import { readRegularFile } from "./regular-file.ts";
 import {
   type SettingsIssue,
   toSettingsIssues,
@@ -69,44 +71,85 @@ const configSchema = z
  *
  * @param name of the file, for errors
  * @throws ClusterIpError CLUSTERIP_CONFIG whose message has one line per error,
- * `FILE:LINE: PATH: what is wrong`
+ * `FILE:LINE: PATH: what is wrong`; of many the first {@link MAX_MESSAGES}
  */
 export function parseConfig(text: string, name: string): Config {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  if (document.errors.length > 0) {
-    const messages = document.errors.map(
-      (error) => `${name}:${lines.linePos(error.pos[0]).line}: ${error.message.trim()}`,
-    );
-    throw new ClusterIpError("CLUSTERIP_CONFIG", messages.join("\n"));
-  }
-  let raw: unknown;
-  try {
-    raw = document.toJS() ?? {};
-  } catch (error) {
-    // too many aliases, or an alias without its anchor
-    throw new ClusterIpError("CLUSTERIP_CONFIG", `${name}: ${messageOf(error)}`, { cause: error });
-  }
+  const lineAt = (offset: number): number => lines.linePos(offset).line;
+  // Its own look for keys that are there twice compares each with all others, which takes minutes for a large file.
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: false });
+  refuseIfAny(document.errors, ({ pos, message }) => `${name}:${lineAt(pos[0])}: ${sentenceOf(message)}`);
+  const raw = toValue(document, name, lineAt);
   const result = configSchema.safeParse(raw);
   if (result.success) return result.data;
-  const messages = toSettingsIssues(result.error).map(
+  refuseIfAny(
+    toSettingsIssues(result.error),
     (issue) => `${name}:${lineOf(issue.path)}: ${pathText(issue)}${issue.message}`,
   );
-  throw new ClusterIpError("CLUSTERIP_CONFIG", messages.join("\n"));
+  throw new ClusterIpError("CLUSTERIP_CONFIG", `${name}: the settings are wrong.`);
 
   /** The line of the value at the path, or of the nearest thing around it. */
   function lineOf(path: SettingsIssue["path"]): number {
     for (let length = path.length; length >= 0; length -= 1) {
       const node = document.getIn(path.slice(0, length), true);
-      if (isNode(node) && node.range) return lines.linePos(node.range[0]).line;
+      if (isNode(node) && node.range) return lineAt(node.range[0]);
     }
     return 1;
   }
 }
 
+function refuseIfAny<T>(wrong: readonly T[], describe: (one: T) => string): void {
+  if (wrong.length === 0) return;
+  const messages = wrong.slice(0, MAX_MESSAGES).map(describe);
+  const more = wrong.length - messages.length;
+  if (more > 0) messages.push(`and ${more.toLocaleString("en")} more like these.`);
+  throw new ClusterIpError("CLUSTERIP_CONFIG", messages.join("\n"));
+}
+
+/** The parser's own words, but for what is JavaScript's. */
+function sentenceOf(message: string): string {
+  return message.includes("call stack") ? "This is nested too deeply." : message.trim();
+}
+
+/** What the document says, as plain values; no more of it than the schema is to see. */
+function toValue(document: Document, name: string, lineAt: (offset: number) => number): unknown {
+  let raw: unknown;
+  const repeated: number[] = [];
+  try {
+    visit(document, {
+      Map(_, { items }) {
+        const seen = new Set<unknown>();
+        for (const { key } of items) {
+          if (!isScalar(key)) continue;
+          if (seen.has(key.value)) repeated.push(key.range?.[0] ?? 0);
+          seen.add(key.value);
+        }
+      },
+    });
+    raw = document.toJS() ?? {};
+  } catch (error) {
+    // too many aliases, or an alias without its anchor
+    throw new ClusterIpError("CLUSTERIP_CONFIG", `${name}: ${sentenceOf(messageOf(error))}`, {
+      cause: error,
+    });
+  }
+  refuseIfAny(repeated, (offset) => `${name}:${lineAt(offset)}: Map keys must be unique`);
+  const list: unknown =
+    typeof raw === "object" && raw !== null && "virtual-ips" in raw ? raw["virtual-ips"] : [];
+  if (Array.isArray(list) && list.length > MAX_VIRTUAL_IPS) {
+    throw new ClusterIpError(
+      "CLUSTERIP_CONFIG",
+      `${name}: virtual-ips has ${list.length.toLocaleString("en")} entries: one host serves ${MAX_VIRTUAL_IPS.toLocaleString("en")} at most.`,
+    );
+  }
+  return raw;
+}
+
 function pathText(issue: SettingsIssue): string {
   if (issue.path.length === 0) return "";
-  const text = issue.path.map((part) => (typeof part === "number" ? `[${part}]` : `.${part}`)).join("");
+  const text = issue.path
+    .map((part) => (typeof part === "number" ? `[${part}]` : `.${shown(part)}`))
+    .join("");
   return `${text.replace(/^\./, "")}: `;
 }
 
@@ -114,7 +157,7 @@ function pathText(issue: SettingsIssue): string {
 export function readConfigFile(path: string): Config {
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readRegularFile(path, { maxBytes: MAX_CONFIG_BYTES });
   } catch (error) {
     throw new ClusterIpError(
       "CLUSTERIP_CONFIG",

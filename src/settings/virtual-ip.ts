@@ -5,6 +5,7 @@ import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors
 import { formatIpv4, parseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
 import { parseClusterMac } from "../core/mac.ts";
 import { MAX_NODES, type NodeSet, toNodeSet } from "../core/node-set.ts";
+import { checkNicName, shown } from "./nic-name.ts";
 import { type EngineChoice, engineChoices, vipOption, virtualIpOptions } from "./options.ts";
 
 export interface VirtualIpSettings {
@@ -29,9 +30,6 @@ export interface SettingsIssue {
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
-
-/** A name that Linux allows (dev_valid_name) and that stands unescaped in nft's language. */
-const NIC_NAME = /^(?!\.{1,2}$)[^\s/:"\\;{}]{1,15}$/;
 
 /** A schema from a function that throws ClusterIpError. */
 function field<T>(name: string, read: (raw: unknown) => T) {
@@ -72,7 +70,7 @@ function readInteger(raw: unknown): number | undefined {
 }
 
 function describe(raw: unknown): string {
-  return typeof raw === "object" ? "a list or mapping" : `'${String(raw)}'`;
+  return typeof raw === "object" ? "a list or mapping" : `'${shown(String(raw))}'`;
 }
 
 function readVip(raw: unknown): number {
@@ -85,15 +83,6 @@ function readVip(raw: unknown): number {
     );
   }
   return address;
-}
-
-function readNic(raw: unknown): string {
-  const name = readText("nic", raw);
-  if (NIC_NAME.test(name)) return name;
-  throw new ClusterIpError(
-    "CLUSTERIP_BAD_NIC",
-    `'${name}' is not an interface name: expected 1 to 15 characters without spaces, slashes, colons or quotes, such as eth0.`,
-  );
 }
 
 function readTotalNodes(raw: unknown): number {
@@ -127,7 +116,7 @@ export function parseHashMode(text: string): HashMode {
   if (mode !== undefined) return mode;
   throw new ClusterIpError(
     "CLUSTERIP_BAD_HASH_MODE",
-    `'${text}' is not a hash mode: expected ${hashModes.join(", ")}.`,
+    `'${shown(text)}' is not a hash mode: expected ${hashModes.join(", ")}.`,
   );
 }
 
@@ -146,7 +135,7 @@ function readEngine(raw: unknown): EngineChoice {
   if (engine !== undefined) return engine;
   throw new ClusterIpError(
     "CLUSTERIP_BAD_ENGINE",
-    `'${text}' is not an engine: expected ${engineChoices.join(", ")}.`,
+    `'${shown(text)}' is not an engine: expected ${engineChoices.join(", ")}.`,
   );
 }
 
@@ -154,7 +143,7 @@ function readEngine(raw: unknown): EngineChoice {
 export const virtualIpSchema = z
   .strictObject({
     vip: field("vip", readVip),
-    nic: field("nic", readNic),
+    nic: field("nic", (raw) => checkNicName(readText("nic", raw))),
     "total-nodes": field("total-nodes", readTotalNodes),
     "local-node": field("local-node", readLocalNodes),
     hashmode: optionalField<HashMode>("hashmode", "sourceip-sourceport", (raw) =>
@@ -172,7 +161,7 @@ export const virtualIpSchema = z
       context.addIssue({
         code: "custom",
         path: ["local-node"],
-        message: `local-node has ${outside}, but there are only ${raw["total-nodes"]} nodes: expected 1 to ${raw["total-nodes"]}.`,
+        message: `local-node has ${outside}, but total-nodes is ${raw["total-nodes"]}: expected 1 to ${raw["total-nodes"]}.`,
         params: { code: "CLUSTERIP_BAD_LOCAL_NODE" },
       });
     }
@@ -199,7 +188,11 @@ export function toSettingsIssues(error: z.ZodError): readonly SettingsIssue[] {
     }
     if (issue.code === "unrecognized_keys") {
       const [key = ""] = issue.keys;
-      return { code: "CLUSTERIP_BAD_REQUEST", path: [...path, key], message: `'${key}' is not a setting.` };
+      return {
+        code: "CLUSTERIP_BAD_REQUEST",
+        path: [...path, key],
+        message: `'${shown(key)}' is not a setting.`,
+      };
     }
     const what = path.length === 0 ? "The input" : `'${path.join(".")}'`;
     return { code: "CLUSTERIP_BAD_REQUEST", path, message: `${what} is wrong: ${issue.message}.` };

@@ -52,7 +52,8 @@ export async function replayCapture(request: ReplayRequest): Promise<Replay> {
 }
 
 async function findIn(request: ReplayRequest): Promise<number> {
-  if (typeof request.source !== "string") {
+  const isFile = typeof request.source === "string" && (await isReadTwice(request.source));
+  if (typeof request.source !== "string" || !isFile) {
     throw new ClusterIpError(
       "CLUSTERIP_USAGE",
       "A capture from a pipe can be read only once: say with --vip which address is the virtual IP.",
@@ -70,6 +71,13 @@ async function chunksOf(
   if (onProgress === undefined) return chunks;
   const bytesTotal = typeof source === "string" ? await sizeOf(source) : undefined;
   return reportingProgress(chunks, (bytesRead) => onProgress({ phase, bytesRead, bytesTotal }));
+}
+
+/** Not so a FIFO, which waits for its next writer when it is opened again, nor what is no file at all. */
+async function isReadTwice(path: string): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined);
+  // What cannot be looked at is told better by who reads it.
+  return status === undefined || status.isFile() || status.isDirectory();
 }
 
 /** Undefined for a FIFO and for a file that cannot be read, which reading it will report better. */

@@ -53,7 +53,7 @@ function adviceOnSpread(
       {
         kind: "few-clients",
         text:
-          `${countOf(clients, "client")} are few for ${settings.totalNodes} buckets: sourceip gives all connections ` +
+          `${countOf(clients, "client")} ${clients === 1 ? "is" : "are"} few for ${settings.totalNodes} buckets: sourceip gives all connections ` +
           `of a client to one node, and chance alone then makes the largest bucket ${formatShare(expected.maxShare)} ` +
           `on average instead of ${formatShare(expected.meanShare)}${idleBuckets(simulation)}. ` +
           `${ADVISE_PORTS}${comparison(ports, sharesWithPorts)}.`,
@@ -65,7 +65,7 @@ function adviceOnSpread(
       {
         kind: "few-flows",
         text:
-          `${countOf(expected.draws, "flow")} are few for ${settings.totalNodes} buckets: chance alone makes the ` +
+          `${countOf(expected.draws, "flow")} ${expected.draws === 1 ? "is" : "are"} few for ${settings.totalNodes} buckets: chance alone makes the ` +
           `largest bucket ${formatShare(expected.maxShare)} on average instead of ${formatShare(expected.meanShare)}` +
           `${idleBuckets(simulation)}. The shares even out as flows grow in number; no setting changes that.`,
       },

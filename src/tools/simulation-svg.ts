@@ -2,7 +2,7 @@
  * A simulation as a drawing: one bar a bucket, coloured by the node that has it, over the band
  * that chance alone explains. The file stands alone: no script, no font or picture from elsewhere.
  */
-import { formatCount, formatShare } from "./numbers.ts";
+import { countOf, formatCount, formatShare } from "./numbers.ts";
 import { describeSettings, describeSimulation } from "./render-simulation.ts";
 import type { BucketShare, Simulation } from "./simulation.ts";
 import { wrap } from "./text-table.ts";
@@ -99,7 +99,7 @@ function bucketBar(
   const centre = PLOT.left + slot * (bucket - 0.5);
   const y = yOf(share);
   const moved = node === bucket ? "" : `, taken over from node ${bucket}`;
-  const label = `bucket ${bucket} at node ${node}${moved}: ${formatCount(flows)} of ${formatCount(countedFlows)} flows`;
+  const label = `bucket ${bucket} at node ${node}${moved}: ${formatCount(flows)} of ${countOf(countedFlows, "flow")}`;
   const fontSize = buckets.length > 8 ? 11 : 14;
   const isTakenOver = ownership.down.includes(bucket);
   return [

@@ -1,13 +1,13 @@
 /** Each wrong input: its clear error, its exit status, and nothing changed. */
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { clusterip, type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
 import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
-import { daemonProgram } from "../lab/paths.ts";
-import { settingsOf, snapshot } from "./host-tools.ts";
+import { clientProgram, daemonProgram, projectRoot } from "../lab/paths.ts";
+import { settingsOf, snapshot, until } from "./host-tools.ts";
 
 const NEW_VIP = "10.77.0.120";
 
@@ -109,7 +109,9 @@ describeNet("client: wrong input", {}, () => {
       [adding({ nic: "lo" }), 1, "no Ethernet interface"],
       [adding({ nic: "clusterip0" }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ nic: 'e"; flush' }), 1, "[CLUSTERIP_BAD_NIC]"],
-      [adding({ nic: "interface-of-16c" }), 1, "[CLUSTERIP_BAD_NIC]"],
+      [adding({ nic: "interface-of-16c" }), 1, "[CLUSTERIP_NO_NIC]"],
+      [adding({ nic: "x".repeat(128) }), 1, "[CLUSTERIP_BAD_NIC]"],
+      [adding({ nic: "eth0:1" }), 1, "[CLUSTERIP_BAD_NIC]"],
       [adding({ engine: "magic" }), 1, "[CLUSTERIP_BAD_ENGINE]"],
       [adding({}, "10.77.0.300"), 1, "[CLUSTERIP_BAD_ADDRESS]"],
       [adding({}, "10.77.0.100/24"), 1, "[CLUSTERIP_BAD_ADDRESS]"],
@@ -128,19 +130,89 @@ describeNet("client: wrong input", {}, () => {
       [["status", "10.77.0.99"], 1, "[CLUSTERIP_NOT_FOUND]"],
     ]));
 
+  it("add and del say what they did, and how long that lasts", async () => {
+    const added = await clusterip(
+      lab,
+      node,
+      adding({ clustermac: "01:00:5e:00:00:20", engine: "userspace" }),
+    );
+    expect(added).toEqual({
+      status: 0,
+      stderr: "",
+      stdout:
+        `${NEW_VIP} is served on eth0: bucket 1 of 2, cluster MAC 01:00:5e:00:00:20, engine userspace.\n` +
+        "It lasts until this host boots, also over a restart of the daemon. To keep it, put it into the configuration file.\n",
+    });
+    expect(await complete("del", "")).toEqual([lab.vip, NEW_VIP]);
+    expect(await clusterip(lab, node, ["del", NEW_VIP])).toEqual({
+      status: 0,
+      stderr: "",
+      stdout: `${NEW_VIP} is not served here any more.\n`,
+    });
+    expect((await clusterip(lab, node, ["del", lab.vip])).stdout).toBe(
+      `${lab.vip} is not served here any more. The configuration file still has it: a reload or the next start of the daemon serves it again.\n`,
+    );
+    daemon.signal("SIGHUP");
+    await until(unchanged, 60_000);
+  });
+
+  /** What the completion offers at the end of a command line. */
+  async function complete(...words: string[]): Promise<string[]> {
+    const script = `
+      source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+      compopt() { :; }
+      _clusterip; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const file = path.join(projectRoot, "packaging/completion/clusterip");
+    const line = [clientProgram, "--socket", daemon.socket, ...words];
+    const { stdout, stderr } = await node.tryExec(["bash", "-c", script, "bash", file, ...line]);
+    expect(stderr).toBe("");
+    return stdout.trimEnd().split("\n");
+  }
+
+  it("completion offers virtual IPs, buckets and values, and carries out no name", async () => {
+    expect(await complete("nodes", "")).toEqual([lab.vip]);
+    expect(await complete("status", "10.77")).toEqual([lab.vip]);
+    expect(await complete("status", "--")).toEqual(["--json", "--help"]);
+    expect(await complete("nodes", lab.vip, "")).toEqual(["-1", "+2", "-3", "+4"]);
+    expect(await complete("nodes", lab.vip, "+")).toEqual(["+2", "+4"]);
+    expect(await complete("nodes", "10.77.0.99", "")).toEqual([""]);
+    expect(await complete("add", "10.77.0.9", "--engine", "")).toEqual(["auto", "userspace", "bpf"]);
+    expect(await complete("add", "10.77.0.9", "--hashmode", "sourceip-sourceport-")).toEqual([
+      "sourceip-sourceport-destport",
+    ]);
+    expect(await complete("cl")).toEqual(["cleanup"]);
+    // As root, behind the key TAB.
+    const name = "$(>pwned)`id`";
+    await node.ip("link", "add", "name", name, "type", "bridge");
+    try {
+      expect(await complete("add", "10.77.0.9", "--nic", "")).toEqual(
+        expect.arrayContaining(["eth0", "other0", name]),
+      );
+      expect(await complete("add", "10.77.0.9", "--nic", "$")).toEqual([name]);
+      expect(existsSync("pwned")).toBe(false);
+    } finally {
+      await node.ip("link", "del", "dev", name);
+    }
+  });
+
   it("usage: exit status 2", () =>
     refuses([
-      [["fly"], 2, "unknown command 'fly'"],
+      [["fly"], 2, "Unknown command 'fly'. See 'clusterip --help'. [CLUSTERIP_USAGE]\n"],
       [["add"], 2, "add needs VIP, --nic IF, --total-nodes N, --local-node K"],
       [adding({ nic: undefined }), 2, "add needs --nic IF."],
       [adding({ "total-nodes": undefined }), 2, "add needs --total-nodes N."],
       [adding({ "local-node": undefined }), 2, "--local-node"],
-      [adding({ colour: "red" }), 2, "unknown option '--colour'"],
-      [["del"], 2, "missing required argument"],
-      [["del", lab.vip, "10.77.0.101"], 2, "too many arguments"],
-      [["nodes"], 2, "missing required argument"],
-      [["nodes", lab.vip, "+1", "+2"], 2, "too many arguments"],
-      [["status", "--xml"], 2, "unknown option '--xml'"],
+      [
+        adding({ colour: "red" }),
+        2,
+        "Unknown option '--colour'. See 'clusterip add --help'. [CLUSTERIP_USAGE]\n",
+      ],
+      [["del"], 2, "Missing required argument 'VIP'. See 'clusterip del --help'. [CLUSTERIP_USAGE]\n"],
+      [["del", lab.vip, "10.77.0.101"], 2, "Too many arguments"],
+      [["ad"], 2, "clusterip: Unknown command 'ad'. (Did you mean add?)"],
+      [["nodes"], 2, "Missing required argument"],
+      [["nodes", lab.vip, "+1", "+2"], 2, "Too many arguments"],
+      [["status", "--xml"], 2, "Unknown option '--xml'"],
       [["explain"], 2, "[CLUSTERIP_USAGE]"],
     ]));
 
@@ -251,10 +323,14 @@ describeNet("client: wrong input", {}, () => {
     const table: [string[], number, string][] = [
       [["--config", "/nowhere.yaml", "--check"], 1, "[CLUSTERIP_CONFIG]"],
       [["--config", lab.directory, "--check"], 1, "[CLUSTERIP_CONFIG]"],
-      [["--config"], 2, "argument missing"],
-      [[], 2, "--config <FILE>' not specified"],
-      [["--config", daemon.configFile, "--fly"], 2, "unknown option '--fly'"],
-      [["--config", daemon.configFile, "extra"], 2, "too many arguments"],
+      [
+        ["--config"],
+        2,
+        "clusteripd: Option '--config <FILE>' argument missing. See 'clusteripd --help'. [CLUSTERIP_USAGE]\n",
+      ],
+      [[], 2, "'--config <FILE>' not specified. See 'clusteripd --help'. [CLUSTERIP_USAGE]\n"],
+      [["--config", daemon.configFile, "--fly"], 2, "Unknown option '--fly'"],
+      [["--config", daemon.configFile, "extra"], 2, "Too many arguments"],
     ];
     for (const [args, expected, says] of table) {
       const { status, stderr } = await node.tryExec([daemonProgram, ...args]);

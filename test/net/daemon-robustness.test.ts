@@ -192,6 +192,49 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     await answersPing(lab.client(), lab.vip);
   });
 
+  it("clients that go away in the middle of anything are no defect, and nothing is logged of them", async () => {
+    const daemon = await start();
+    const post = (length: number, body: string): string =>
+      `POST /v1/virtual-ips HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n${body}`;
+    const chunked =
+      "PUT /v1/virtual-ips/10.77.0.9/nodes/1 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const cut: Record<string, string> = {
+      "in the head": "GET /v1/status HTTP/1.1\r\nHo",
+      "before the body": post(100, ""),
+      "in the body": post(100, '{"vip":'),
+      "in a large body": post(60_000, "x".repeat(30_000)),
+      "in a body that is too large": post(10_000_000, "x".repeat(200_000)),
+      "between chunks": `${chunked}5\r\n{"a":\r\n`,
+      "in a chunk": `${chunked}500\r\n{"a":`,
+      "with a chunk that is none": `${chunked}zz\r\n`,
+      "with two lengths":
+        "POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n{}",
+      "before the answer": "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
+      "after many requests at once": "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n".repeat(50),
+      "after it asked for another protocol":
+        "GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+      "after CONNECT": "CONNECT /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
+      "while it waits for a word to go on": post(100, "").replace("Host", "Expect: 100-continue\r\nHost"),
+    };
+    for (const [where, octets] of Object.entries(cut)) {
+      for (const how of ["end", "destroy"] as const) {
+        const connection = await open(daemon);
+        await new Promise<void>((resolve) => connection.write(octets, () => resolve()));
+        // The daemon has read it when it answers somebody who came later.
+        await call(daemon.socket, "GET", paths.nodes(lab.vip));
+        if (how === "end") connection.end();
+        else connection.destroy();
+        await call(daemon.socket, "GET", paths.nodes(lab.vip));
+        connection.destroy();
+        expect(daemon.running, where).toBe(true);
+        expect(daemon.log(), where).not.toMatch(/"level":[456]0|stack|Error/);
+      }
+    }
+    expect((await clusterip(lab, node, ["nodes", lab.vip])).stdout).toBe("1\n");
+    await daemon.kill();
+    expect(daemon.log()).not.toMatch(/"level":[456]0|stack/);
+  });
+
   it("200 idle connections and half requests hold nobody up, also not the end", async () => {
     const daemon = await start();
     const idle = await Promise.all(Array.from({ length: 200 }, () => open(daemon)));

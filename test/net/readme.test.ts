@@ -15,35 +15,36 @@ import { readmeBlocks, readmeCommands } from "../readme.ts";
 
 describeNet("the first configuration of README.md", { tools: [] }, () => {
   let lab: Lab;
-  let daemon: Daemon;
+  const daemons: Daemon[] = [];
 
   beforeAll(async () => {
-    lab = await Lab.create({ nodes: 1, network: "192.0.2" });
+    lab = await Lab.create({ nodes: 2, network: "192.0.2" });
     const config = parse(readmeBlocks("yaml")[0] ?? "") as { "virtual-ips": VirtualIpConfig[] };
-    daemon = await startDaemon(lab, lab.node(1), { vips: config["virtual-ips"] });
+    for (const number of [1, 2]) {
+      const vips = config["virtual-ips"].map((virtualIp) => ({ ...virtualIp, "local-node": [number] }));
+      daemons.push(await startDaemon(lab, lab.node(number), { vips }));
+    }
   });
   afterAll(() => lab.close());
 
-  const commands = readmeCommands("#").filter((command) => command.startsWith("clusterip "));
+  const commands = readmeCommands("#").filter(({ command }) => command.startsWith("clusterip "));
 
-  it.each(commands)("# %s", async (command) => {
+  it.each(commands)("$host# $command", async ({ host = "host1", command }) => {
+    const node = lab.node(Number(host.replace("host", "")));
     const env = {
-      CLUSTERIPD_SOCKET: socketOf(lab, lab.node(1)),
+      CLUSTERIPD_SOCKET: socketOf(lab, node),
       PATH: `${path.dirname(clientProgram)}:${process.env["PATH"] ?? ""}`,
     };
-    const result = await lab.node(1).tryExec(["sh", "-c", command], { env });
+    const result = await node.tryExec(["sh", "-c", command], { env });
     expect(result).toMatchObject({ status: 0, stderr: "" });
   });
 
   it("leaves what the commands say", async () => {
-    expect(daemon.running).toBe(true);
-    const { stdout } = await lab
-      .node(1)
-      .tryExec([clientProgram, "--socket", daemon.socket, "status", "--json"]);
-    const { virtualIps } = JSON.parse(stdout) as { virtualIps: { vip: string; localNodes: number[] }[] };
-    expect(virtualIps.map(({ vip, localNodes }) => ({ vip, localNodes }))).toEqual([
-      { vip: "192.0.2.10", localNodes: [1] },
-      { vip: "192.0.2.21", localNodes: [1] },
-    ]);
+    const served = daemons.map(async ({ node, socket }) => {
+      const { stdout } = await node.tryExec([clientProgram, "--socket", socket, "status", "--json"]);
+      const { virtualIps } = JSON.parse(stdout) as { virtualIps: { vip: string; localNodes: number[] }[] };
+      return virtualIps.map(({ vip, localNodes }) => `${vip} ${localNodes}`);
+    });
+    expect(await Promise.all(served)).toEqual([["192.0.2.10 ", "192.0.2.21 1"], ["192.0.2.10 1,2"]]);
   });
 });

@@ -1,7 +1,7 @@
 /** docs/errors.md and the code say the same. */
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { httpStatusByCode } from "../../src/api/server.ts";
+import { httpStatusByCode } from "../../src/api/answer.ts";
 import { type ErrorCode, errorCatalogue } from "../../src/core/errors.ts";
 import { problemCodes } from "../../src/daemon/problems.ts";
 

@@ -67,7 +67,7 @@ const save = (...rules: readonly string[]): string =>
 
 test("import reads all rules of a file and passes over the others", async () => {
   const other = GOOD.replace("10.0.0.1", "10.0.0.2");
-  expect(await readRules(save("-A INPUT -p tcp -j ACCEPT", GOOD, other, GOOD))).toEqual([
+  expect(await readRules([save("-A INPUT -p tcp -j ACCEPT", GOOD, other, GOOD)])).toEqual([
     SETTINGS,
     { ...SETTINGS, vip: "10.0.0.2" },
   ]);
@@ -85,7 +85,7 @@ test.each([
   ["--hash-init 4294967296", "--hash-init 7", "CLUSTERIP_BAD_HASH_INIT"],
   ["-d 224.0.0.1", "-d 10.0.0.1", "CLUSTERIP_BAD_ADDRESS"],
 ])("import refuses %s with the line", async (bad, good, code) => {
-  await expect(readRules(save(GOOD.replace(good, bad)))).rejects.toMatchObject({
+  await expect(readRules([save(GOOD.replace(good, bad))])).rejects.toMatchObject({
     code,
     message: expect.stringContaining("standard input, line 4: "),
   });
@@ -93,8 +93,8 @@ test.each([
 
 test("import refuses a second rule with other numbers and rules of other tables", async () => {
   const second = GOOD.replace("--local-node 1", "--local-node 2");
-  await expect(readRules(save(GOOD, second))).rejects.toMatchObject({ code: "CLUSTERIP_EXISTS" });
-  await expect(readRules(save(GOOD).replace("*filter", "*mangle"))).rejects.toMatchObject({
+  await expect(readRules([save(GOOD, second)])).rejects.toMatchObject({ code: "CLUSTERIP_EXISTS" });
+  await expect(readRules([save(GOOD).replace("*filter", "*mangle")])).rejects.toMatchObject({
     code: "CLUSTERIP_BAD_RULE",
   });
 });

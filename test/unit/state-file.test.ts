@@ -1,5 +1,17 @@
 /** What is saved for the next start of the daemon, and what that start makes of it. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { pino } from "pino";
@@ -8,6 +20,7 @@ import { ClusterIpError } from "../../src/core/errors.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { restore } from "../../src/daemon/restore.ts";
 import { forgetState, type SavedVirtualIp, StateFile, savedAddresses } from "../../src/daemon/state-file.ts";
+import { packageRoot } from "../../src/native.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../../src/settings/virtual-ip.ts";
 
 const log = pino({ level: "silent" });
@@ -121,6 +134,72 @@ describe("the state file", () => {
     expect(forgetState(socket)).toHaveLength(2);
     expect(readdirSync(directory)).toEqual([]);
     expect(forgetState(socket)).toEqual([]);
+  });
+});
+
+const isRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
+
+describe("the state file in a place where others may write", () => {
+  it("is a new file: a link of that name is not followed", () => {
+    const victim = path.join(directory, "victim");
+    writeFileSync(victim, "precious");
+    const state = new StateFile(socket, log);
+    symlinkSync(victim, `${state.path}.new`);
+    state.save([served()]);
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+    expect(state.read()).toHaveLength(1);
+  });
+
+  it("has notes of the agent beside it that are not written through a link", () => {
+    const agent = readFileSync(path.join(packageRoot(), "packaging/ocf/ClusterIP"), "utf8");
+    const line =
+      agent.split("\n").find((text) => text.includes('>"$RELEASED"')) ?? expect.fail("no note is written");
+    const note = path.join(directory, "control.released.192.0.2.10.3");
+    const write = (): string =>
+      execFileSync("sh", ["-c", `ocf_log() { echo "$@"; }; RELEASED=$1; ${line}`, "sh", note], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "ignore"],
+      });
+    const victim = path.join(directory, "victim");
+    symlinkSync(victim, note);
+    expect(write()).toContain("could not be written");
+    expect(existsSync(victim)).toBe(false);
+    writeFileSync(victim, "precious");
+    write();
+    expect(readFileSync(victim, "utf8")).toBe("precious");
+    rmSync(note);
+    expect(write()).toBe("");
+    expect(write()).toBe("");
+    expect(readFileSync(note, "utf8")).toBe("");
+  });
+
+  it("is not believed as a link, a FIFO, or larger than it can be", () => {
+    const state = new StateFile(socket, log);
+    state.save([served()]);
+    const whole = readFileSync(state.path, "utf8");
+    const elsewhere = path.join(directory, "elsewhere");
+    renameSync(state.path, elsewhere);
+    symlinkSync(elsewhere, state.path);
+    expect(state.read()).toEqual([]);
+    rmSync(state.path);
+    // Nobody ever writes to it.
+    execFileSync("mkfifo", [state.path]);
+    expect(state.read()).toEqual([]);
+    rmSync(state.path);
+    writeFileSync(state.path, `${whole}${"\n".repeat(5_000_000)}`);
+    expect(state.read()).toEqual([]);
+  });
+
+  it.skipIf(!isRoot)("is not believed when it is another user's, nor are the notes (needs root)", () => {
+    const state = new StateFile(socket, log);
+    state.save([served()]);
+    const note = path.join(directory, "control.released.192.0.2.10.3");
+    writeFileSync(note, "");
+    chownSync(note, NOBODY, NOBODY);
+    expect(state.read()).toMatchObject([{ settings: { localNodes: [1, 3] } }]);
+    chownSync(state.path, NOBODY, NOBODY);
+    expect(state.read()).toEqual([]);
   });
 });
 

@@ -16,6 +16,7 @@ const linksSchema = z.array(
     ifname: z.string().optional(),
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
+    master: z.string().optional(),
     xdp: z.object({ prog: z.object({ name: z.string().optional() }).optional() }).optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
@@ -48,12 +49,16 @@ export interface Link {
   readonly name: string;
   /** the link that this one sits on (VLAN, macvlan) or is wired to (veth), if it is in this namespace */
   readonly lower: string | undefined;
+  /** the bridge, bond or VRF that it is part of */
+  readonly master: string | undefined;
   /** `ether`, `loopback`, `none` ... */
   readonly type: string;
   /** the NIC's own MAC */
   readonly mac: string;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** whether ARP is on, as it is unless somebody has switched it off */
+  readonly hasArp: boolean;
   /** an XDP program on it; its name takes CAP_SYS_ADMIN to be seen */
   readonly xdp: { readonly name: string | undefined } | undefined;
   readonly addresses: readonly InterfaceAddress[];
@@ -81,10 +86,12 @@ export async function listLinks(): Promise<readonly Link[]> {
         ifindex: link.ifindex,
         name: link.ifname,
         lower: link.link,
+        master: link.master,
         type: link.link_type,
         mac: link.address,
         isUp: link.flags.includes("UP"),
         hasCarrier: link.flags.includes("LOWER_UP"),
+        hasArp: !link.flags.includes("NOARP"),
         xdp: link.xdp === undefined ? undefined : { name: link.xdp.prog?.name },
         addresses,
       },

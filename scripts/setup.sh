@@ -33,6 +33,7 @@ setup_needs_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
+keepalived             : keepalived     : must not send from the virtual IP of its interface
 clang++                : clang         : builds the fuzzers and the sanitized tests
 llvm-cov               : llvm          : coverage of the verdict
 clang-format           : clang-format   : format check of the dataplane

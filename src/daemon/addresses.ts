@@ -4,7 +4,14 @@
  */
 import { messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import { addAddresses, type Link, listLinks, type OwnAddress, removeAddresses } from "../host/ip.ts";
+import {
+  addAddresses,
+  type Link,
+  listLinks,
+  type OwnAddress,
+  type PlacedAddress,
+  removeAddresses,
+} from "../host/ip.ts";
 
 export interface AddressFailure {
   readonly address: OwnAddress;
@@ -12,7 +19,7 @@ export interface AddressFailure {
 }
 
 /** Puts addresses on, with our mark; one that is there without it gets it. */
-export function putAddresses(addresses: readonly OwnAddress[]): Promise<readonly AddressFailure[]> {
+export function putAddresses(addresses: readonly PlacedAddress[]): Promise<readonly AddressFailure[]> {
   return forEach(addresses, addAddresses, (links, address) => hasAddress(links, address, "ours"));
 }
 
@@ -29,9 +36,9 @@ export function throwIfFailed(failures: readonly AddressFailure[]): void {
   throw new Error(`${describeAddresses([first.address])}: ${first.message}${others}`);
 }
 
-async function forEach(
-  addresses: readonly OwnAddress[],
-  act: (addresses: readonly OwnAddress[]) => Promise<void>,
+async function forEach<Address extends OwnAddress>(
+  addresses: readonly Address[],
+  act: (addresses: readonly Address[]) => Promise<void>,
   isDone: (links: readonly Link[], address: OwnAddress) => boolean,
 ): Promise<readonly AddressFailure[]> {
   try {
@@ -77,13 +84,16 @@ export function includesAddress(addresses: readonly OwnAddress[], { vip, device 
   return addresses.some((a) => a.vip === vip && a.device === device);
 }
 
-/** The addresses with our mark that `wanted` does not have. */
-export function staleAddresses(links: readonly Link[], wanted: readonly OwnAddress[]): readonly OwnAddress[] {
+/** The addresses with our mark that `wanted` does not have, or has with another scope: the kernel keeps an old one. */
+export function staleAddresses(
+  links: readonly Link[],
+  wanted: readonly PlacedAddress[],
+): readonly OwnAddress[] {
   return links.flatMap((link) =>
     link.addresses
       .filter((a) => a.isOurs)
-      .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name }))
-      .filter((address) => !includesAddress(wanted, address)),
+      .map(({ addressHost, scope }) => ({ vip: formatIpv4(addressHost), device: link.name, scope }))
+      .filter((a) => !wanted.some((w) => w.scope === a.scope && includesAddress([w], a))),
   );
 }
 

@@ -12,7 +12,9 @@ import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
-import { forgetState, savedAddresses } from "./state-file.ts";
+import { homeOf } from "./placement.ts";
+import { releaseBridges } from "./reach-keeper.ts";
+import { forgetState, savedTraces } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
 const LOCK_TIMEOUT_MS = 10_000;
@@ -76,7 +78,8 @@ function alreadyRunning(): ClusterIpError {
 
 async function removeAll(links: readonly Link[], socket: string, forgets: boolean): Promise<Cleanup> {
   const failed: string[] = [];
-  const addresses = addressesOf(links, savedAddresses(socket));
+  const saved = savedTraces(socket);
+  const addresses = addressesOf(links, saved.addresses);
   const stuck = await takeOffAddresses(addresses);
   for (const { address, message } of stuck) failed.push(`${describeAddresses([address])} stays: ${message}`);
   const judged: Link[] = [];
@@ -92,21 +95,25 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   // An address that stays would be answered for with the interface's own MAC; under the tables it is silent.
   const tables = stuck.length === 0 ? await presentTables() : [];
   if (tables.length > 0) await applyTables(renderTables([], []));
+  const bridges = await releaseBridges(saved.bridges, links);
   const gone = addresses.filter((a) => !stuck.some(({ address }) => includesAddress([a], address)));
   const removed = [
     ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
+    ...bridges.map((name) => `mcast_router of the bridge ${name}, which has its own value again`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
     ...(forgets ? forgetState(socket) : []).map((file) => `saved state ${file}`),
   ];
   return { removed, failed };
 }
 
-/** Those with our mark, and those of the dead daemon that have lost it since, on the devices where it had them. */
+/** Those with our mark, and those of the dead daemon that have lost it since, where it may have had them. */
 function addressesOf(links: readonly Link[], saved: ReadonlyMap<number, string>): readonly OwnAddress[] {
+  const isPlace = ({ name }: Link, nic: string | undefined): boolean =>
+    nic !== undefined && [nic, homeOf(nic, links)].includes(name);
   return links.flatMap((link) =>
     link.addresses
-      .filter((a) => a.isOurs || (a.prefixLength === 32 && saved.get(a.addressHost) === link.name))
+      .filter((a) => a.isOurs || (a.prefixLength === 32 && isPlace(link, saved.get(a.addressHost))))
       .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name })),
   );
 }

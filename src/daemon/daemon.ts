@@ -42,11 +42,11 @@ import {
 
 /** Events come in bursts: one look is enough for those of this time. */
 const SETTLE_MS = 20;
-/** A look without any event, should one have been missed. */
-const POLL_MS = 10_000;
+/** A look without any event: not everything that keeps clients away makes one, and a monitor has to know within 10 s. */
+const POLL_MS = 5000;
 /** While something is wrong, look more often: not every remedy makes an event. */
 const POLL_PROBLEM_MS = 1000;
-/** Programs in the kernel can be taken away without an event: one call an interface tells. */
+/** Programs in the kernel can be taken away and sysctls changed without an event: a call each an interface tells. */
 const WATCH_MS = 250;
 
 /** What could not be removed at the end is tried so many times more: what kept it from going may be over by then. */
@@ -107,7 +107,7 @@ export class Daemon {
     this.#events.start();
     this.#schedulePoll();
     this.#watchTimer = setInterval(() => {
-      if (!this.#serving.isJudging()) this.#repairSoon();
+      if (!this.#serving.isJudging() || !this.#serving.isPlaced()) this.#repairSoon();
     }, WATCH_MS);
     this.#log.info({ virtualIps: this.#vips() }, "serving");
   }

@@ -7,11 +7,12 @@ import type { ErrorCode } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
 import type { Reach } from "../host/reach.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { homeOf } from "./placement.ts";
 import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
 
 /** Documentation/networking/ip-sysctl: "do not reply for all local addresses". */
 const ARP_IGNORE_ALL = 8;
-/** MDB_RTR_TYPE_PERM, linux/if_bridge.h */
+/** MDB_RTR_TYPE_PERM, linux/if_bridge.h: the bridge's own stack gets all multicast frames. */
 export const ALWAYS_ROUTER = 2;
 
 /** Every problem that `clusterip status` can show, and whether frames of the virtual IP are then left unanswered. */
@@ -24,13 +25,10 @@ export const problemCodes = {
   "nic-down": { isBreaking: true },
   "nic-enslaved": { isBreaking: true },
   "arp-off": { isBreaking: true },
-  /** The kernel does not take packets to the address for its own. */
-  "no-local-route": { isBreaking: true },
-  /** No route leads from the address to anybody. */
-  "no-way-back": { isBreaking: true },
-  /** An interface of the kind that keeps multicast frames to itself until it is told otherwise. */
   "bridge-snooping": { isBreaking: true },
-  /** Clients ask and nothing leaves. It may be a firewall that is meant to drop what comes: no reason to move buckets. */
+  "no-local-route": { isBreaking: true },
+  "no-way-back": { isBreaking: true },
+  /** It may be a firewall that is meant to drop what comes: no reason to move buckets from node to node. */
   unanswered: { isBreaking: false },
   /** The guard, the ARP table, an address or the engine's device is not as it must be. */
   "repair-failed": { isBreaking: true },
@@ -49,52 +47,28 @@ export interface HostProblem {
   readonly vip?: string;
 }
 
-/**
- * @param device of the engine that has one: every virtual IP is an address of it, too
- * @param reach as of the last look; undefined where that failed or is yet to come
- */
-export function findProblems(
-  served: ServedMap,
-  links: readonly Link[],
-  device: string | undefined,
-  reach: Reach | undefined,
-): readonly HostProblem[] {
+export interface HostView {
+  readonly links: readonly Link[];
+  /** of the engine that has one: every virtual IP is an address of it, too */
+  readonly device: string | undefined;
+  /** undefined where that look failed or is yet to come */
+  readonly reach: Reach | undefined;
+  /** virtual IPs that clients ask and that nothing leaves from */
+  readonly unanswered: ReadonlySet<string>;
+}
+
+export function findProblems(served: ServedMap, view: HostView): readonly HostProblem[] {
   const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
   return [
-    ...[...nics].flatMap((nic) => problemOfNic(nic, links, reach)),
+    ...[...nics].flatMap((nic) => problemOfNic(nic, view.links)),
     ...[...served.values()].flatMap(({ settings }) => [
-      ...problemsOfWay(settings.vip, reach),
-      ...addressElsewhere(settings, links, device),
+      ...problemOfWay(settings, view),
+      ...addressElsewhere(settings, view),
     ]),
   ];
 }
 
-function problemsOfWay(vip: string, reach: Reach | undefined): readonly HostProblem[] {
-  if (reach === undefined) return [];
-  if (!reach.localRoutes.has(vip)) {
-    const message = `The kernel does not take packets to ${vip} for its own: no route of type local leads to it.`;
-    return [{ code: "no-local-route", message, vip }];
-  }
-  if (!reach.withoutWayBack.has(vip)) return [];
-  const message = `No route leads from ${vip} to any client: give the interface an address of its own, or a route.`;
-  return [{ code: "no-way-back", message, vip }];
-}
-
-function addressElsewhere(
-  { vip, nic, addressHost }: VirtualIpSettings,
-  links: readonly Link[],
-  device: string | undefined,
-): readonly HostProblem[] {
-  const elsewhere = links.find(
-    ({ name, addresses }) =>
-      name !== nic && name !== device && addresses.some((a) => a.addressHost === addressHost),
-  );
-  if (elsewhere === undefined) return [];
-  const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
-  return [{ code: "address-elsewhere", message, vip }];
-}
-
-function problemOfNic(nic: string, links: readonly Link[], reach: Reach | undefined): readonly HostProblem[] {
+function problemOfNic(nic: string, links: readonly Link[]): readonly HostProblem[] {
   const link = links.find(({ name }) => name === nic);
   const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, nic }];
   if (link === undefined) {
@@ -103,28 +77,62 @@ function problemOfNic(nic: string, links: readonly Link[], reach: Reach | undefi
   if (!link.isUp || !link.hasCarrier) {
     return problem("nic-down", `The interface ${nic} is down or has no carrier.`);
   }
-  const { arpIgnore = 0, masterKind, bridge } = reach?.nics.get(nic) ?? {};
+  const master = links.find(({ name }) => name === link.master);
   // A VRF is a routing domain: frames go on coming by the interface itself.
-  if (masterKind !== undefined && masterKind !== "vrf") {
-    const what = `The interface ${nic} is part of ${link.master}, a ${masterKind}, which takes its frames`;
+  if (link.master !== undefined && master?.kind !== "vrf") {
+    const what = `The interface ${nic} is part of ${link.master} (${master?.kind ?? "a device"}), which takes its frames`;
     return problem("nic-enslaved", `${what}: serve on ${link.master} instead.`);
   }
   if (!link.hasArp) {
     const what = `ARP is off on ${nic}, so nobody learns the cluster MAC`;
     return problem("arp-off", `${what}: 'ip link set dev ${nic} arp on'.`);
   }
-  if (arpIgnore >= ARP_IGNORE_ALL) {
-    const what = `arp_ignore is ${arpIgnore} for ${nic}, so ARP is not answered`;
-    return problem(
-      "arp-off",
-      `${what}: set net.ipv4.conf.all.arp_ignore and net.ipv4.conf.${nic}.arp_ignore lower.`,
-    );
+  if (link.arpIgnore >= ARP_IGNORE_ALL) {
+    const what = `arp_ignore is ${link.arpIgnore} for ${nic}, so ARP is not answered`;
+    return problem("arp-off", `${what}: net.ipv4.conf.all.arp_ignore or net.ipv4.conf.${nic}.arp_ignore.`);
   }
-  if (bridge?.isSnooping === true && bridge.router !== ALWAYS_ROUTER) {
+  if (keepsMulticast(link)) {
     const what = `The bridge ${nic} looks for multicast listeners and keeps frames to the cluster MAC from its own stack`;
     return problem("bridge-snooping", `${what}: 'ip link set dev ${nic} type bridge mcast_router 2'.`);
   }
   return [];
+}
+
+/** Whether it is a bridge that passes multicast frames to its own stack only when somebody there has asked for them. */
+export function keepsMulticast({ bridge }: Link): boolean {
+  return bridge?.isSnooping === true && bridge.router !== ALWAYS_ROUTER;
+}
+
+function problemOfWay({ vip }: VirtualIpSettings, { reach, unanswered }: HostView): readonly HostProblem[] {
+  const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, vip }];
+  if (reach?.localRoutes.has(vip) === false) {
+    const what = `The kernel does not take packets to ${vip} for its own`;
+    return problem("no-local-route", `${what}: there is no route of type local to it.`);
+  }
+  if (reach?.withoutWayBack.has(vip) === true) {
+    const what = `No route leads from ${vip} to any client`;
+    return problem("no-way-back", `${what}: give the interface an address of its own, or a route.`);
+  }
+  if (!unanswered.has(vip)) return [];
+  const what = `Clients ask ${vip} and nothing leaves from it`;
+  return problem(
+    "unanswered",
+    `${what}: look for a firewall, reverse-path filter or route that drops the one or the other.`,
+  );
+}
+
+function addressElsewhere(
+  { vip, nic, addressHost }: VirtualIpSettings,
+  { links, device }: HostView,
+): readonly HostProblem[] {
+  const elsewhere = links.find(
+    ({ name, addresses }) =>
+      ![nic, homeOf(nic, links), device].includes(name) &&
+      addresses.some((a) => a.addressHost === addressHost),
+  );
+  if (elsewhere === undefined) return [];
+  const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
+  return [{ code: "address-elsewhere", message, vip }];
 }
 
 /** Of what has to be there before a virtual IP can be served; `not-served` for everything else. */

@@ -7,6 +7,7 @@ import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { homeOf, isSetByOthers } from "./placement.ts";
 
 export type Origin = "config" | "request";
 
@@ -89,7 +90,7 @@ export function resolveVirtualIp(
     );
   }
   for (const other of links) {
-    const isElsewhere = other.name !== settings.nic && other.name !== engines.device;
+    const isElsewhere = ![settings.nic, homeOf(settings.nic, links), engines.device].includes(other.name);
     // What we have set ourselves on another interface is a remainder, and is removed.
     if (isElsewhere && other.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs)) {
       throw new ClusterIpError(
@@ -104,7 +105,7 @@ export function resolveVirtualIp(
     engine,
     clusterMac: settings.clusterMac ?? derivedMac(settings, link),
     localNodes: settings.localNodes,
-    isAdopted: link.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs),
+    isAdopted: isSetByOthers(settings.addressHost, settings.nic, links),
   };
 }
 

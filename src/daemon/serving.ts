@@ -16,7 +16,7 @@ import { ClusterIpError, messageOf } from "../core/errors.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { Engine, EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
-import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
+import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import {
@@ -33,12 +33,15 @@ import {
 import { planChange, type Taking } from "./change-plan.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
+import { isFormerPlace, isSetByOthers, placesOf, remainsOf } from "./placement.ts";
+import { presentNics } from "./present-nics.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
+import { type BridgesBefore, ReachKeeper } from "./reach-keeper.ts";
 import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
 import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
 
-export const repairKinds = ["nft", "address", "nic", "device", "program"] as const;
+export const repairKinds = ["nft", "address", "nic", "device", "program", "reach"] as const;
 export type RepairKind = (typeof repairKinds)[number];
 
 export interface RepairRecord {
@@ -64,6 +67,7 @@ export class Serving {
     nic: { count: 0, lastAt: undefined },
     device: { count: 0, lastAt: undefined },
     program: { count: 0, lastAt: undefined },
+    reach: { count: 0, lastAt: undefined },
   };
   readonly #engines: EngineSet;
   readonly #log: Log;
@@ -75,9 +79,21 @@ export class Serving {
   /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
   readonly #leaving = new Map<number, ServedVirtualIp>();
 
+  readonly #reach: ReachKeeper;
+
   constructor(engines: EngineSet, log: Log) {
     this.#engines = engines;
     this.#log = log;
+    this.#reach = new ReachKeeper(log);
+  }
+
+  /** Of bridges, what the daemon has changed; another object when that changes. */
+  get bridgesBefore(): BridgesBefore {
+    return this.#reach.bridgesBefore;
+  }
+
+  rememberBridges(bridges: BridgesBefore): void {
+    this.#reach.remember(bridges);
   }
 
   get current(): ServedMap {
@@ -101,6 +117,13 @@ export class Serving {
   /** Whether every engine whose program others can take away has it in place; cheap. */
   isJudging(): boolean {
     return this.bindings.every(({ nic, engine }) => this.#engines.of(engine).isJudging?.(nic) !== false);
+  }
+
+  /** Whether every address is where it has to be by the sysctls of its interface, which change without an event; cheap. */
+  isPlaced(): boolean {
+    return this.bindings.every(
+      ({ nic }) => (this.linkOf(nic)?.arpIgnore ?? arpIgnoreOf(nic)) === arpIgnoreOf(nic),
+    );
   }
 
   linkOf(nic: string): Link | undefined {
@@ -173,6 +196,10 @@ export class Serving {
         this.#attempt(virtualIp, () => this.#silence(virtualIp)),
       );
       failures = [...silenced, ...(await this.#clearLeaving())];
+      failures = [
+        ...failures,
+        ...(await this.#attemptAsync({}, () => this.#reach.release(this.#current, this.#links))),
+      ];
       this.#problems = [...this.#findProblems(), ...failures];
     });
     return failures.map(({ message }) => message);
@@ -196,7 +223,9 @@ export class Serving {
   async #clearLeaving(): Promise<readonly HostProblem[]> {
     if (this.#leaving.size === 0 && this.#tables.areKnown) return [];
     const links = await this.#lookOrKnown();
-    const present = this.#ownAddresses(this.#leaving.values()).filter((a) => hasAddress(links, a, "any"));
+    const present = [...this.#leaving.values()].flatMap((virtualIp) =>
+      remainsOf(virtualIp, this.#engineOf(virtualIp).device, links),
+    );
     // The interface's address goes first: from then on nobody resolves it here.
     const failed = await takeOffAddresses([...present].reverse());
     const failures: HostProblem[] = failed.map(({ address, message }) => ({
@@ -327,11 +356,18 @@ export class Serving {
     this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, localNodes });
   }
 
-  /** Puts back our tables if somebody has changed them: the first thing after an nft event. */
+  /**
+   * Puts back our tables if somebody has changed them: the first thing after an nft event. One may be that an
+   * interface has gone, and its chain with it.
+   */
   async repairTables(): Promise<void> {
     const guarded = this.#guarded();
     if (guarded.length === 0) return;
-    if (await this.#tables.repair(this.#render(guarded))) {
+    const render = async (): Promise<string> => {
+      await this.#lookOrKnown();
+      return this.#render(guarded);
+    };
+    if (await this.#tables.repair(render)) {
       this.#count("nft", "nft tables were changed or removed by somebody else; put back");
     }
   }
@@ -350,6 +386,11 @@ export class Serving {
     // An address without its tables would be answered for with the interface's own MAC.
     if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
     failures.push(...(await this.#clearLeaving()));
+    const mended = await this.#reach.repair(this.#current, this.#links);
+    if (mended.length > 0) {
+      await this.lookAtLinks();
+      this.#count("reach", `what keeps clients away is put back: ${mended.join(", ")}`);
+    }
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
@@ -390,19 +431,22 @@ export class Serving {
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
   async #repairStaleAddresses(): Promise<readonly HostProblem[]> {
-    const { stale, failures } = await this.#removeStale(this.#guarded(), this.#links);
+    const { stale, failures } = await this.#removeStale(this.#guarded(), this.#links, (address) =>
+      isFormerPlace(address, this.#current.values(), this.#links),
+    );
     if (stale.length > failures.length) {
       this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
     }
     return failures.map(({ address, message }) => this.#failure({ vip: address.vip }, new Error(message)));
   }
 
-  /** Removes our addresses from where `served` does not want them. */
+  /** Removes our addresses from where `served` does not want them, but for those to be kept for now. */
   async #removeStale(
     served: Iterable<ServedVirtualIp>,
     links: readonly Link[],
+    isKept: (address: OwnAddress) => boolean = () => false,
   ): Promise<{ readonly stale: readonly OwnAddress[]; readonly failures: readonly AddressFailure[] }> {
-    const stale = staleAddresses(links, this.#ownAddresses(served));
+    const stale = staleAddresses(links, this.#ownAddresses(served)).filter((address) => !isKept(address));
     const failures = await takeOffAddresses(stale);
     if (stale.length > 0) await this.lookAtLinks();
     return { stale, failures };
@@ -428,28 +472,45 @@ export class Serving {
   async #repairAddresses(): Promise<readonly HostProblem[]> {
     this.#takeOverAdopted();
     const missing = this.#missing(this.#ownAddresses(this.#current.values()), this.#links);
-    if (missing.length === 0) return [];
     const failures = await putAddresses(missing);
-    const done = missing.filter((a) => !failures.some(({ address }) => includesAddress([a], address)));
-    if (done.length > 0) this.#count("address", `put back: ${describeAddresses(done)}`);
-    await this.lookAtLinks();
-    return failures.map(({ address, message }) => this.#failure({ vip: address.vip }, new Error(message)));
+    if (missing.length > 0) await this.lookAtLinks();
+    const failed = failures.map(({ address }) => address.vip);
+    const { stale, failures: stuck } = await this.#removeStale(this.#guarded(), this.#links, ({ vip }) =>
+      failed.includes(vip),
+    );
+    const moved = new Set(stale.map(({ vip }) => vip));
+    const done = missing.filter(
+      (a) =>
+        !includesAddress(
+          failures.map(({ address }) => address),
+          a,
+        ),
+    );
+    const restored = done.filter(({ vip }) => !moved.has(vip));
+    if (restored.length > 0) this.#count("address", `put back: ${describeAddresses(restored)}`);
+    if (moved.size > 0)
+      this.#log.info({ to: describeAddresses(done) }, "addresses moved, as arp_ignore wants it");
+    return [...failures, ...stuck].map(({ address, message }) =>
+      this.#failure({ vip: address.vip }, new Error(message)),
+    );
   }
 
   /** An address that somebody else had set and has removed is needed all the same: from now on it is ours. */
   #takeOverAdopted(): void {
     for (const [addressHost, virtualIp] of this.#current) {
-      if (!virtualIp.isAdopted) continue;
-      const own = { ...virtualIp, isAdopted: false };
-      const isThere = this.#ownAddresses([own]).every(
-        (a) => !hasDevice(this.#links, a) || hasAddress(this.#links, a, "any"),
-      );
-      if (!isThere) this.#current = new Map(this.#current).set(addressHost, own);
+      if (!virtualIp.isAdopted || isSetByOthers(addressHost, virtualIp.settings.nic, this.#links)) continue;
+      this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, isAdopted: false });
     }
   }
 
   #findProblems(): readonly HostProblem[] {
-    return findProblems(this.#current, this.#links, this.#engines.device);
+    const { reach, unanswered } = this.#reach;
+    return findProblems(this.#current, {
+      links: this.#links,
+      device: this.#engines.device,
+      reach,
+      unanswered,
+    });
   }
 
   #engineOf(virtualIp: ServedVirtualIp): Engine {
@@ -480,9 +541,7 @@ export class Serving {
       clusterMac: virtualIp.clusterMac,
       isJudgedInPlace: this.#judgesInPlace(virtualIp),
     }));
-    const lowers = new Set(this.#links.map(({ lower }) => lower));
-    const present = this.#links.map(({ name }) => ({ name, carriesOthers: lowers.has(name) }));
-    return renderTables(guarded, present);
+    return renderTables(guarded, presentNics(this.#links, new Set(guarded.map(({ vip }) => vip))));
   }
 
   async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {
@@ -490,24 +549,19 @@ export class Serving {
     await this.#tables.set(this.#render(guarded), guarded.length === 0, always);
   }
 
-  /** Every address that we set: on the engine's device first, then on the interface. */
-  #ownAddresses(virtualIps: Iterable<ServedVirtualIp>): OwnAddress[] {
-    return [...virtualIps].flatMap((virtualIp) => {
-      const { vip, nic } = virtualIp.settings;
-      const { device } = this.#engineOf(virtualIp);
-      return [
-        ...(device === undefined ? [] : [{ vip, device }]),
-        ...(virtualIp.isAdopted ? [] : [{ vip, device: nic }]),
-      ];
-    });
+  /** Every address that we set, by the links as of the last look: on the engine's device first. */
+  #ownAddresses(virtualIps: Iterable<ServedVirtualIp>): PlacedAddress[] {
+    return [...virtualIps].flatMap((virtualIp) =>
+      placesOf(virtualIp, this.#engineOf(virtualIp).device, this.#links),
+    );
   }
 
   /** Those that are not there, on devices that exist. */
-  #missing(addresses: readonly OwnAddress[], links: readonly Link[]): OwnAddress[] {
+  #missing(addresses: readonly PlacedAddress[], links: readonly Link[]): PlacedAddress[] {
     return addresses.filter((a) => hasDevice(links, a) && !hasAddress(links, a, "ours"));
   }
 
-  async #addMissing(addresses: readonly OwnAddress[], links: readonly Link[]): Promise<void> {
+  async #addMissing(addresses: readonly PlacedAddress[], links: readonly Link[]): Promise<void> {
     throwIfFailed(await putAddresses(this.#missing(addresses, links)));
   }
 

@@ -27,8 +27,8 @@ export class Tables {
   }
 
   /** Puts them back where they are not as wanted; tells whether somebody else had touched them. */
-  async repair(transaction: string): Promise<boolean> {
-    const listing = await listTables();
+  async repair(render: () => Promise<string>): Promise<boolean> {
+    const [listing, transaction] = await Promise.all([listTables(), render()]);
     const isIntact = listing !== undefined && listing === this.#inForce.listing;
     const wasWanted = transaction === this.#inForce.transaction;
     if (isIntact && wasWanted) return false;

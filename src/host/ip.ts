@@ -1,4 +1,5 @@
 /** Links and IPv4 addresses of this network namespace, by iproute2. */
+import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { tryParseIpv4 } from "../core/ipv4.ts";
 import { run } from "./exec.ts";
@@ -17,6 +18,14 @@ const linksSchema = z.array(
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
     master: z.string().optional(),
+    linkinfo: z
+      .object({
+        info_kind: z.string().optional(),
+        info_data: z
+          .object({ mcast_snooping: z.number().optional(), mcast_router: z.number().optional() })
+          .optional(),
+      })
+      .optional(),
     xdp: z.object({ prog: z.object({ name: z.string().optional() }).optional() }).optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
@@ -26,6 +35,7 @@ const linksSchema = z.array(
           family: z.string().optional(),
           local: z.string().optional(),
           prefixlen: z.number().default(32),
+          scope: z.string().default("global"),
           broadcast: z.string().optional(),
           metric: z.number().optional(),
         }),
@@ -40,8 +50,17 @@ export interface InterfaceAddress {
   readonly prefixLength: number;
   /** host order; undefined when the network has none set */
   readonly broadcastHost: number | undefined;
+  /** `global`, `link`, `host`, or a number that the host has no name for */
+  readonly scope: string;
   /** set by us ({@link ADDRESS_MARK}) */
   readonly isOurs: boolean;
+}
+
+/** Whether a bridge looks for multicast listeners, and whether it counts itself as a multicast router. */
+export interface BridgeMulticast {
+  readonly isSnooping: boolean;
+  /** `mcast_router`: 0 never, 1 by what it hears, 2 always */
+  readonly router: number;
 }
 
 export interface Link {
@@ -49,8 +68,12 @@ export interface Link {
   readonly name: string;
   /** the link that this one sits on (VLAN, macvlan) or is wired to (veth), if it is in this namespace */
   readonly lower: string | undefined;
-  /** the bridge, bond or VRF that it is part of */
+  /** the bridge, bond or VRF that it is enslaved to */
   readonly master: string | undefined;
+  /** `bridge`, `vrf`, `vlan` ...; undefined for what hardware is behind */
+  readonly kind: string | undefined;
+  /** {@link arpIgnoreOf} */
+  readonly arpIgnore: number;
   /** `ether`, `loopback`, `none` ... */
   readonly type: string;
   /** the NIC's own MAC */
@@ -59,14 +82,25 @@ export interface Link {
   readonly hasCarrier: boolean;
   /** whether ARP is on, as it is unless somebody has switched it off */
   readonly hasArp: boolean;
+  /** of a bridge whose kernel can look for multicast listeners */
+  readonly bridge: BridgeMulticast | undefined;
   /** an XDP program on it; its name takes CAP_SYS_ADMIN to be seen */
   readonly xdp: { readonly name: string | undefined } | undefined;
   readonly addresses: readonly InterfaceAddress[];
 }
 
+function bridgeMulticast(
+  data: { readonly mcast_snooping?: number | undefined; readonly mcast_router?: number | undefined } = {},
+): BridgeMulticast | undefined {
+  if (data.mcast_snooping === undefined || data.mcast_router === undefined) return undefined;
+  return { isSnooping: data.mcast_snooping === 1, router: data.mcast_router };
+}
+
 /** All links with their IPv4 addresses. */
 export async function listLinks(): Promise<readonly Link[]> {
-  const raw = linksSchema.parse(JSON.parse((await run("ip", ["-json", "address", "show"])) || "[]"));
+  const raw = linksSchema.parse(
+    JSON.parse((await run("ip", ["-json", "-details", "address", "show"])) || "[]"),
+  );
   return raw.flatMap((link) => {
     if (link.ifindex === undefined || link.ifname === undefined) return [];
     const addresses = link.addr_info.flatMap((info): InterfaceAddress[] => {
@@ -77,6 +111,7 @@ export async function listLinks(): Promise<readonly Link[]> {
           addressHost,
           prefixLength: info.prefixlen,
           broadcastHost: info.broadcast === undefined ? undefined : tryParseIpv4(info.broadcast),
+          scope: info.scope,
           isOurs: info.metric === ADDRESS_MARK && info.prefixlen === 32,
         },
       ];
@@ -87,16 +122,35 @@ export async function listLinks(): Promise<readonly Link[]> {
         name: link.ifname,
         lower: link.link,
         master: link.master,
+        kind: link.linkinfo?.info_kind,
+        arpIgnore: arpIgnoreOf(link.ifname),
         type: link.link_type,
         mac: link.address,
         isUp: link.flags.includes("UP"),
         hasCarrier: link.flags.includes("LOWER_UP"),
         hasArp: !link.flags.includes("NOARP"),
+        bridge: link.linkinfo?.info_kind === "bridge" ? bridgeMulticast(link.linkinfo.info_data) : undefined,
         xdp: link.xdp === undefined ? undefined : { name: link.xdp.prog?.name },
         addresses,
       },
     ];
   });
+}
+
+/**
+ * For which targets the kernel leaves ARP requests that an interface hears unanswered: the sysctl `arp_ignore`, of which
+ * the larger of the interface's value and that for all of them counts. 0, the default, where it cannot be read.
+ */
+export function arpIgnoreOf(name: string): number {
+  return Math.max(...["all", name].map(readArpIgnore));
+}
+
+function readArpIgnore(name: string): number {
+  try {
+    return Number(readFileSync(`/proc/sys/net/ipv4/conf/${name}/arp_ignore`, "utf8"));
+  } catch {
+    return 0;
+  }
 }
 
 /** One `vip/32` on one device. */
@@ -105,13 +159,20 @@ export interface OwnAddress {
   readonly device: string;
 }
 
+export interface PlacedAddress extends OwnAddress {
+  readonly scope: "link" | "host";
+}
+
 /**
  * Adds addresses with our mark, in order; stops at the first that fails. One that is there without the mark gets it:
  * the kernel takes another metric for an address that it has.
  */
-export async function addAddresses(addresses: readonly OwnAddress[]): Promise<void> {
+export async function addAddresses(addresses: readonly PlacedAddress[]): Promise<void> {
   await batch(
-    addresses.map(({ vip, device }) => `address replace ${vip}/32 dev ${device} metric ${ADDRESS_MARK}`),
+    addresses.map(
+      ({ vip, device, scope }) =>
+        `address replace ${vip}/32 dev ${device} scope ${scope} metric ${ADDRESS_MARK}`,
+    ),
   );
 }
 

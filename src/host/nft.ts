@@ -11,20 +11,28 @@
  *    also what is left when somebody removes the program of an engine that judges in place. And
  *    what the guard cannot recognise: a frame with several priority tags (VLAN 0), which the
  *    kernel takes off one after the other behind the guard.
- *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
- *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
- *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
- *    which resolve a neighbour without claiming the address.
+ *    A bridge is told apart. With br_netfilter the hook at prerouting meets a frame on the bridge's port,
+ *    before anybody on the bridge has judged it, also one that only passes through to a virtual machine; and
+ *    it does not meet it again. So frames of bridges pass there, and are stopped at the ingress of the bridge.
+ *    Counters stand there, too: what clients ask of a virtual IP, and what leaves from it (`watch-rules.ts`).
+ *  - `arp`: no ARP message with a virtual IP as sender carries another MAC than the cluster's, or it
+ *    would poison the neighbours' caches. On the NIC, replies and announcements carry the cluster MAC.
+ *    A question for a neighbour becomes the node's own: its own address and, as it is, its own MAC; a
+ *    router need not answer one whose sender has a group MAC. On any other interface replies are dropped and
+ *    requests become probes (RFC 5227, sender 0.0.0.0), which resolve a neighbour without claiming the address.
  */
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
 import { run } from "./exec.ts";
+import { renderAsked, renderCounters, renderLeft } from "./watch-rules.ts";
 
 export const TABLE_NAME = "clusteripd";
 
 const families = ["netdev", "ip", "arp"] as const;
 
 const ETHERTYPE_IPV4 = "0x0800";
+/** The sender of a probe (RFC 5227), which claims nothing. */
+const NO_ADDRESS = "0.0.0.0";
 
 /** Before everything that others may do at ingress (their filters are at 0 and above). */
 const GUARD_PRIORITY = -500;
@@ -44,6 +52,17 @@ export interface PresentNic {
   readonly name: string;
   /** what sits on it has traffic of its own that passes here too: VLAN interfaces, to the kernel's knowledge */
   readonly carriesOthers: boolean;
+  /** a bridge, or a VLAN of one: frames meet the `ip` hooks before they arrive here, where br_netfilter is on */
+  readonly isBridge: boolean;
+  /** this host's own addresses on it, no virtual IP; the first is the one to ask as where no network fits */
+  readonly own: readonly OwnNetwork[];
+}
+
+export interface OwnNetwork {
+  readonly address: string;
+  /** as nft takes it: `10.0.0.0/8` */
+  readonly network: string;
+  readonly prefixLength: number;
 }
 
 /**
@@ -62,25 +81,36 @@ export function renderTables(
     `delete table ${family} ${TABLE_NAME}`,
   ]);
   if (virtualIps.length > 0) {
-    lines.push(...renderGuard(virtualIps, present), ...renderStray(virtualIps), ...renderArp(virtualIps));
+    lines.push(
+      ...renderGuard(virtualIps, present),
+      ...renderStray(virtualIps, present),
+      ...renderArp(virtualIps, present),
+    );
   }
   return `${lines.join("\n")}\n`;
 }
 
 function renderGuard(virtualIps: readonly GuardedVirtualIp[], present: readonly PresentNic[]): string[] {
-  const guarded = virtualIps.filter(({ isJudgedInPlace }) => isJudgedInPlace !== true);
-  const nics = present
-    .filter(({ name }) => guarded.some(({ nic }) => nic === name))
-    .sort((a, b) => (a.name < b.name ? -1 : 1));
   const lines = [`table netdev ${TABLE_NAME} {`];
-  for (const [index, { name, carriesOthers }] of nics.entries()) {
-    const vips = guarded.filter(({ nic }) => nic === name).map(({ vip }) => vip);
+  let chains = 0;
+  for (const { name, carriesOthers, isBridge } of [...present].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const isGuarded = ({ nic, isJudgedInPlace }: GuardedVirtualIp): boolean =>
+      nic === name && isJudgedInPlace !== true;
+    const guarded = virtualIps.filter(isGuarded).map(({ vip }) => vip);
+    // What a program on the bridge has accepted is addressed to the host by now.
+    const strays = isBridge ? virtualIps.filter((v) => !isGuarded(v)).map(({ vip }) => vip) : [];
+    if (guarded.length + strays.length === 0) continue;
+    const frames = carriesOthers ? untaggedOnly : anyFrame;
     lines.push(
-      `  chain guard${index} {`,
+      `  chain guard${chains} {`,
       `    type filter hook ingress device "${name}" priority ${GUARD_PRIORITY}; policy accept;`,
-      ...(carriesOthers ? untaggedOnly : anyFrame)(addressSet(vips)).map((rule) => `    ${rule}`),
+      ...(guarded.length === 0 ? [] : frames(addressSet(guarded))).map((rule) => `    ${rule}`),
+      ...(strays.length === 0 ? [] : frames(addressSet(strays))).map(
+        (rule) => `    meta pkttype != host ${rule}`,
+      ),
       "  }",
     );
+    chains += 1;
   }
   return [...lines, "}"];
 }
@@ -104,39 +134,83 @@ const untaggedOnly = (vips: string): string[] => [
   `vlan id 0 ip daddr ${vips} drop`,
 ];
 
-function renderStray(virtualIps: readonly GuardedVirtualIp[]): string[] {
+function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly PresentNic[]): string[] {
   const vips = virtualIps.map(({ vip }) => vip);
   const guarded = virtualIps.filter(({ isJudgedInPlace }) => isJudgedInPlace !== true);
   const nics = [...new Set(guarded.map(({ nic }) => nic))].sort();
-  const ofNic = (name: string): string =>
-    addressSet(guarded.filter(({ nic }) => nic === name).map(({ vip }) => vip));
+  const bridges = present.flatMap(({ name, isBridge }) => (isBridge ? [name] : [])).sort();
+  const byNic = (names: readonly string[]): string[] =>
+    names.map((name) => {
+      const ofNic = guarded.filter(({ nic }) => nic === name).map(({ vip }) => vip);
+      return `    ip daddr ${addressSet(ofNic)} iifname "${name}" drop`;
+    });
+  const notOfBridges =
+    bridges.length === 0 ? "" : ` iifname != { ${bridges.map((name) => `"${name}"`).join(", ")} }`;
+  const guardedBridges = byNic(nics.filter((name) => bridges.includes(name)));
   return [
     `table ip ${TABLE_NAME} {`,
+    ...renderCounters(vips),
     "  chain stray {",
     `    type filter hook prerouting priority ${STRAY_PRIORITY}; policy accept;`,
     // What the engine delivers, and what this host sends to itself, was addressed to the host. One comparison
     // lets that pass; a set of two packet types costs more, for every packet that the host receives.
-    `    meta pkttype != host ip daddr ${addressSet(vips)} drop`,
+    `    meta pkttype != host ip daddr ${addressSet(vips)}${notOfBridges} drop`,
     // What the engine delivers comes by its own device.
-    ...nics.map((name) => `    ip daddr ${ofNic(name)} iifname "${name}" drop`),
+    ...byNic(nics.filter((name) => !bridges.includes(name))),
+    // On a bridge nobody has judged the frame yet (above).
+    ...renderAsked(virtualIps.filter(({ nic }) => !bridges.includes(nic)).map(({ vip }) => vip)),
+    "  }",
+    ...renderLeft(vips),
+    // The same where the frame has left the bridge: what passes through it never comes here.
+    ...(guardedBridges.length === 0
+      ? []
+      : [
+          "  chain bridged {",
+          `    type filter hook input priority ${STRAY_PRIORITY}; policy accept;`,
+          ...guardedBridges,
+          "  }",
+        ]),
+    "}",
+  ];
+}
+
+function renderArp(virtualIps: readonly GuardedVirtualIp[], present: readonly PresentNic[]): string[] {
+  const nics = [...new Set(virtualIps.map(({ nic }) => nic))].sort();
+  const rules = virtualIps.flatMap(({ vip, nic, clusterMac }) => [
+    `    oifname "${nic}" arp saddr ip ${vip} arp saddr ether set ${clusterMac} accept`,
+    `    arp operation request arp saddr ip ${vip} arp saddr ip set ${NO_ADDRESS} accept`,
+    `    arp saddr ip ${vip} drop`,
+  ]);
+  const questions = nics.map((name, index) => {
+    const vips = addressSet(virtualIps.filter(({ nic }) => nic === name).map(({ vip }) => vip));
+    // In an announcement the address asks for itself.
+    return `    oifname "${name}" arp operation request arp saddr ip ${vips} arp daddr ip != ${vips} goto ask${index}`;
+  });
+  return [
+    `table arp ${TABLE_NAME} {`,
+    ...nics.flatMap((name, index) => {
+      const own = present.find((nic) => nic.name === name)?.own ?? [];
+      return [`  chain ask${index} {`, ...askAs(own).map((rule) => `    ${rule}`), "  }"];
+    }),
+    "  chain output {",
+    "    type filter hook output priority 0; policy accept;",
+    ...questions,
+    ...rules,
     "  }",
     "}",
   ];
 }
 
-function renderArp(virtualIps: readonly GuardedVirtualIp[]): string[] {
-  const rules = virtualIps.flatMap(({ vip, nic, clusterMac }) => [
-    `    oifname "${nic}" arp saddr ip ${vip} arp saddr ether set ${clusterMac} accept`,
-    `    arp operation request arp saddr ip ${vip} arp saddr ip set 0.0.0.0 accept`,
-    `    arp saddr ip ${vip} drop`,
-  ]);
+/** By the most specific network that holds the neighbour; without an address of its own a node asks as a probe does. */
+function askAs(own: readonly OwnNetwork[]): string[] {
+  const wide = own.filter(({ prefixLength }) => prefixLength > 0 && prefixLength < 32);
+  const networks = new Map([...wide].reverse().map((network) => [network.network, network]));
+  const byLength = [...networks.values()].sort(
+    (a, b) => b.prefixLength - a.prefixLength || (a.network < b.network ? -1 : 1),
+  );
   return [
-    `table arp ${TABLE_NAME} {`,
-    "  chain output {",
-    "    type filter hook output priority 0; policy accept;",
-    ...rules,
-    "  }",
-    "}",
+    ...byLength.map(({ network, address }) => `arp daddr ip ${network} arp saddr ip set ${address} accept`),
+    `arp saddr ip set ${own[0]?.address ?? NO_ADDRESS} accept`,
   ];
 }
 

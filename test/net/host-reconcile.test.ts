@@ -94,9 +94,9 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
   });
 
   const damages: Record<string, [kind: string, damage: string]> = {
-    "the address deleted from the NIC": ["address", "ip addr del $VIP/32 dev eth0"],
+    "the address deleted": ["address", "ip addr del $VIP/32 dev lo"],
     "the address deleted from clusterip0": ["address", "ip addr del $VIP/32 dev clusterip0"],
-    "both addresses deleted": ["address", "ip addr del $VIP/32 dev eth0; ip addr del $VIP/32 dev clusterip0"],
+    "both addresses deleted": ["address", "ip addr del $VIP/32 dev lo; ip addr del $VIP/32 dev clusterip0"],
     "nft flush ruleset": ["nft", "nft flush ruleset"],
     "the arp table deleted": ["nft", "nft delete table arp clusteripd"],
     "the netdev table deleted": ["nft", "nft delete table netdev clusteripd"],

@@ -195,7 +195,7 @@ async function prepareHost(lab: Lab, node: Host): Promise<void> {
   const clusterMac = deriveClusterMac(parseIpv4(lab.vip), lab.prefixLength);
   const tables = renderTables(
     [{ vip: lab.vip, nic: NIC, clusterMac }],
-    [{ name: NIC, carriesOthers: false }],
+    [{ name: NIC, carriesOthers: false, isBridge: false, own: [] }],
   );
   await node.exec(["nft", "-f", "-"], { input: tables });
   await node.ip("addr", "add", `${lab.vip}/32`, "dev", NIC);

@@ -17,7 +17,7 @@ export const reference: Contender = {
     const virtualIps = site.vips.map((vip) => ({ vip, nic: NIC, clusterMac: site.clusterMac(vip) }));
     for (const [index, node] of site.nodes.entries()) {
       await node.exec(["nft", "-f", "-"], {
-        input: renderTables(virtualIps, [{ name: NIC, carriesOthers: false }]),
+        input: renderTables(virtualIps, [{ name: NIC, carriesOthers: false, isBridge: false, own: [] }]),
       });
       for (const vip of site.vips) {
         await node.ip("addr", "add", `${vip}/32`, "dev", NIC);

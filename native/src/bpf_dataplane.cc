@@ -58,7 +58,12 @@ std::optional<SysError> BpfDataplane::attach_tc_program(int ifindex, TcWay way) 
   auto found = find_tc(ifindex);
   if (const auto* error = std::get_if<SysError>(&found)) return *error;
   tc_ = std::get<std::optional<TcAttachment>>(std::move(found));
-  if (tc_ && same_program(tc_->program, loaded_->tc)) return std::nullopt;
+  if (tc_ && same_program(tc_->program, loaded_->tc)) {
+    const auto intact = tc_->is_intact();
+    if (const auto* error = std::get_if<SysError>(&intact)) return *error;
+    if (std::get<bool>(intact) || tc_->way != TcWay::kTcx) return std::nullopt;
+    return move_tc_to_front(ifindex);
+  }
   auto program = copy_of(loaded_->tc);
   if (const auto* error = std::get_if<SysError>(&program)) return *error;
   if (tc_) return tc_->replace(std::get<Program>(std::move(program)));
@@ -66,6 +71,23 @@ std::optional<SysError> BpfDataplane::attach_tc_program(int ifindex, TcWay way) 
   if (const auto* error = std::get_if<SysError>(&attached)) return *error;
   tc_ = std::get<TcAttachment>(std::move(attached));
   return std::nullopt;
+}
+
+// A program has one place in the list; so another copy of it, with the same maps, comes to the
+// front before this one goes: at no moment does a frame pass unjudged.
+std::optional<SysError> BpfDataplane::move_tc_to_front(int ifindex) {
+  if (const auto error = load()) {
+    auto maps = maps_of(tc_->program.info);
+    if (auto* known = std::get_if<BpfMaps>(&maps)) maps_ = std::move(*known);
+    return error;
+  }
+  auto program = copy_of(loaded_->tc);
+  if (const auto* error = std::get_if<SysError>(&program)) return *error;
+  auto attached = attach_tc(ifindex, std::get<Program>(std::move(program)), TcWay::kTcx);
+  if (const auto* error = std::get_if<SysError>(&attached)) return *error;
+  const TcAttachment behind = std::move(*tc_);
+  tc_ = std::get<TcAttachment>(std::move(attached));
+  return behind.detach();
 }
 
 // That it cannot be attached is no error of ours: the tc program does the work.

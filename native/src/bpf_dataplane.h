@@ -80,6 +80,7 @@ class BpfDataplane {
  private:
   std::optional<SysError> load();
   std::optional<SysError> attach_tc_program(int ifindex, TcWay way);
+  std::optional<SysError> move_tc_to_front(int ifindex);
   std::optional<SysError> attach_xdp_program(int ifindex, XdpMode mode);
   std::optional<SysError> subscribe_all(int ifindex, bool is_known_interface);
   std::optional<SysError> subscribe_entry(BpfVirtualIp& entry, bool is_known_interface) const;

@@ -65,6 +65,10 @@ Result<bool> remove_programs(int ifindex) {
   };
   if (found_xdp) note(found_xdp->detach());
   if (found_tc) note(found_tc->detach());
+  // One that was on its way to the front when its daemon died is there twice.
+  const auto copy = find_tc(ifindex);
+  const auto* found_copy = std::get_if<std::optional<TcAttachment>>(&copy);
+  if (!first && found_copy != nullptr && *found_copy) note((*found_copy)->detach());
   if (first) return *first;
   return true;
 }

@@ -2,6 +2,8 @@
 
 #include <linux/pkt_sched.h>
 
+#include <algorithm>
+
 #include "bpf_call.h"
 #include "tc_filters.h"
 
@@ -150,12 +152,19 @@ Result<bool> TcAttachment::is_intact() const {
     if (const auto* error = std::get_if<SysError>(&filter)) return *error;
     return std::get<std::uint32_t>(filter) == program.info.id;
   }
+  // First: one in front that accepts a frame keeps it from all behind.
   const auto tcx = tcx_query(ifindex);
   if (const auto* error = std::get_if<SysError>(&tcx)) return *error;
-  for (const std::uint32_t id : std::get<TcxPrograms>(tcx).ids) {
-    if (id == program.info.id) return true;
-  }
-  return false;
+  const auto& ids = std::get<TcxPrograms>(tcx).ids;
+  return !ids.empty() && ids.front() == program.info.id;
+}
+
+Result<bool> TcAttachment::is_attached() const {
+  if (way == TcWay::kClsact) return is_intact();
+  const auto tcx = tcx_query(ifindex);
+  if (const auto* error = std::get_if<SysError>(&tcx)) return *error;
+  const auto& ids = std::get<TcxPrograms>(tcx).ids;
+  return std::find(ids.begin(), ids.end(), program.info.id) != ids.end();
 }
 
 std::optional<SysError> TcAttachment::replace(Program next) {
@@ -178,8 +187,8 @@ std::optional<SysError> TcAttachment::detach() const {
   }
   if (failed) {
     // What it fails with when nothing is there differs between the ways and between kernels.
-    const auto intact = is_intact();
-    const auto* is_there = std::get_if<bool>(&intact);
+    const auto attached = is_attached();
+    const auto* is_there = std::get_if<bool>(&attached);
     if (is_there == nullptr || *is_there) return failed;
   }
   if (way == TcWay::kClsact) remove_empty_qdisc(ifindex);

@@ -18,8 +18,11 @@ struct TcAttachment {
   std::uint32_t priority = 0;  // of the clsact filter
   Program program;
 
-  // Whether the program is still there; an error when the interface is not.
+  // Whether the program is still there and gets every frame; an error when the interface is not
+  // there.
   [[nodiscard]] Result<bool> is_intact() const;
+  // Whether it is still there, behind whatever others.
+  [[nodiscard]] Result<bool> is_attached() const;
   // Puts another program in its place without a gap.
   [[nodiscard]] std::optional<SysError> replace(Program next);
   // Also takes the qdisc away when nobody else has a filter there. No error when somebody has

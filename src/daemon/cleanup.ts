@@ -13,8 +13,9 @@ import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import { homeOf } from "./placement.ts";
+import { releaseBridges } from "./reach-keeper.ts";
 import { whyLeaveAlone } from "./socket-directory.ts";
-import { forgetState, savedAddresses } from "./state-file.ts";
+import { forgetState, savedTraces } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
 const LOCK_TIMEOUT_MS = 10_000;
@@ -78,7 +79,8 @@ function alreadyRunning(): ClusterIpError {
 
 async function removeAll(links: readonly Link[], socket: string, forgets: boolean): Promise<Cleanup> {
   const failed: string[] = [];
-  const addresses = addressesOf(links, savedAddresses(socket));
+  const saved = savedTraces(socket);
+  const addresses = addressesOf(links, saved.addresses);
   const stuck = await takeOffAddresses(addresses);
   for (const { address, message } of stuck) failed.push(`${describeAddresses([address])} stays: ${message}`);
   const judged: Link[] = [];
@@ -94,10 +96,12 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   // An address that stays would be answered for with the interface's own MAC; under the tables it is silent.
   const tables = stuck.length === 0 ? await presentTables() : [];
   if (tables.length > 0) await applyTables(renderTables([], []));
+  const bridges = await releaseBridges(saved.bridges, links);
   const gone = addresses.filter((a) => !stuck.some(({ address }) => includesAddress([a], address)));
   const removed = [
     ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
+    ...bridges.map((name) => `mcast_router of the bridge ${name}, which has its own value again`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),
     ...(forgets ? forgottenBeside(socket, failed) : []).map((file) => `saved state ${file}`),
   ];

@@ -43,8 +43,8 @@ import {
 
 /** Events come in bursts: one look is enough for those of this time. */
 const SETTLE_MS = 20;
-/** A look without any event, should one have been missed. */
-const POLL_MS = 10_000;
+/** A look without any event: not everything that keeps clients away makes one, and a monitor has to know within 10 s. */
+const POLL_MS = 5000;
 /** While something is wrong, look more often: not every remedy makes an event. */
 const POLL_PROBLEM_MS = 1000;
 /** Programs in the kernel can be taken away and sysctls changed without an event: a call each an interface tells. */

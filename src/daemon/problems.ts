@@ -5,8 +5,15 @@
 
 import type { ErrorCode } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
+import type { Reach } from "../host/reach.ts";
+import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { homeOf } from "./placement.ts";
 import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
+
+/** Documentation/networking/ip-sysctl: "do not reply for all local addresses". */
+const ARP_IGNORE_ALL = 8;
+/** MDB_RTR_TYPE_PERM, linux/if_bridge.h: the bridge's own stack gets all multicast frames. */
+export const ALWAYS_ROUTER = 2;
 
 /** Every problem that `clusterip status` can show, and whether frames of the virtual IP are then left unanswered. */
 export const problemCodes = {
@@ -16,6 +23,13 @@ export const problemCodes = {
   /** The host as it is refuses the virtual IP; it is tried again. */
   "not-served": { isBreaking: true },
   "nic-down": { isBreaking: true },
+  "nic-enslaved": { isBreaking: true },
+  "arp-off": { isBreaking: true },
+  "bridge-snooping": { isBreaking: true },
+  "no-local-route": { isBreaking: true },
+  "no-way-back": { isBreaking: true },
+  /** It may be a firewall that is meant to drop what comes: no reason to move buckets from node to node. */
+  unanswered: { isBreaking: false },
   /** The guard, the ARP table, an address or the engine's device is not as it must be. */
   "repair-failed": { isBreaking: true },
   /** Served on its own interface all the same. */
@@ -33,36 +47,92 @@ export interface HostProblem {
   readonly vip?: string;
 }
 
-/** @param device of the engine that has one: every virtual IP is an address of it, too */
-export function findProblems(
-  served: ServedMap,
-  links: readonly Link[],
-  device: string | undefined,
-): readonly HostProblem[] {
+export interface HostView {
+  readonly links: readonly Link[];
+  /** of the engine that has one: every virtual IP is an address of it, too */
+  readonly device: string | undefined;
+  /** undefined where that look failed or is yet to come */
+  readonly reach: Reach | undefined;
+  /** virtual IPs that clients ask and that nothing leaves from */
+  readonly unanswered: ReadonlySet<string>;
+}
+
+export function findProblems(served: ServedMap, view: HostView): readonly HostProblem[] {
   const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
   return [
-    ...[...nics].flatMap((nic) => problemOfNic(nic, links)),
-    ...[...served.values()].flatMap(({ settings: { vip, nic, addressHost } }): HostProblem[] => {
-      const elsewhere = links.find(
-        ({ name, addresses }) =>
-          ![nic, homeOf(nic, links), device].includes(name) &&
-          addresses.some((a) => a.addressHost === addressHost),
-      );
-      if (elsewhere === undefined) return [];
-      const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
-      return [{ code: "address-elsewhere", message, vip }];
-    }),
+    ...[...nics].flatMap((nic) => problemOfNic(nic, view.links)),
+    ...[...served.values()].flatMap(({ settings }) => [
+      ...problemOfWay(settings, view),
+      ...addressElsewhere(settings, view),
+    ]),
   ];
 }
 
 function problemOfNic(nic: string, links: readonly Link[]): readonly HostProblem[] {
   const link = links.find(({ name }) => name === nic);
+  const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, nic }];
   if (link === undefined) {
-    const message = `The interface ${nic} does not exist; serving goes on when it is back.`;
-    return [{ code: "nic-missing", message, nic }];
+    return problem("nic-missing", `The interface ${nic} does not exist; serving goes on when it is back.`);
   }
-  if (link.isUp && link.hasCarrier) return [];
-  return [{ code: "nic-down", message: `The interface ${nic} is down or has no carrier.`, nic }];
+  if (!link.isUp || !link.hasCarrier) {
+    return problem("nic-down", `The interface ${nic} is down or has no carrier.`);
+  }
+  const master = links.find(({ name }) => name === link.master);
+  // A VRF is a routing domain: frames go on coming by the interface itself.
+  if (link.master !== undefined && master?.kind !== "vrf") {
+    const what = `The interface ${nic} is part of ${link.master} (${master?.kind ?? "a device"}), which takes its frames`;
+    return problem("nic-enslaved", `${what}: serve on ${link.master} instead.`);
+  }
+  if (!link.hasArp) {
+    const what = `ARP is off on ${nic}, so nobody learns the cluster MAC`;
+    return problem("arp-off", `${what}: 'ip link set dev ${nic} arp on'.`);
+  }
+  if (link.arpIgnore >= ARP_IGNORE_ALL) {
+    const what = `arp_ignore is ${link.arpIgnore} for ${nic}, so ARP is not answered`;
+    return problem("arp-off", `${what}: net.ipv4.conf.all.arp_ignore or net.ipv4.conf.${nic}.arp_ignore.`);
+  }
+  if (keepsMulticast(link)) {
+    const what = `The bridge ${nic} looks for multicast listeners and keeps frames to the cluster MAC from its own stack`;
+    return problem("bridge-snooping", `${what}: 'ip link set dev ${nic} type bridge mcast_router 2'.`);
+  }
+  return [];
+}
+
+/** Whether it is a bridge that passes multicast frames to its own stack only when somebody there has asked for them. */
+export function keepsMulticast({ bridge }: Link): boolean {
+  return bridge?.isSnooping === true && bridge.router !== ALWAYS_ROUTER;
+}
+
+function problemOfWay({ vip }: VirtualIpSettings, { reach, unanswered }: HostView): readonly HostProblem[] {
+  const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, vip }];
+  if (reach?.localRoutes.has(vip) === false) {
+    const what = `The kernel does not take packets to ${vip} for its own`;
+    return problem("no-local-route", `${what}: there is no route of type local to it.`);
+  }
+  if (reach?.withoutWayBack.has(vip) === true) {
+    const what = `No route leads from ${vip} to any client`;
+    return problem("no-way-back", `${what}: give the interface an address of its own, or a route.`);
+  }
+  if (!unanswered.has(vip)) return [];
+  const what = `Clients ask ${vip} and nothing leaves from it`;
+  return problem(
+    "unanswered",
+    `${what}: look for a firewall, reverse-path filter or route that drops the one or the other.`,
+  );
+}
+
+function addressElsewhere(
+  { vip, nic, addressHost }: VirtualIpSettings,
+  { links, device }: HostView,
+): readonly HostProblem[] {
+  const elsewhere = links.find(
+    ({ name, addresses }) =>
+      ![nic, homeOf(nic, links), device].includes(name) &&
+      addresses.some((a) => a.addressHost === addressHost),
+  );
+  if (elsewhere === undefined) return [];
+  const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
+  return [{ code: "address-elsewhere", message, vip }];
 }
 
 /** Of what has to be there before a virtual IP can be served; `not-served` for everything else. */

@@ -10,6 +10,7 @@ import type { Link } from "../host/ip.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import { type HostProblem, waitingProblem } from "./problems.ts";
+import type { BridgesBefore } from "./reach-keeper.ts";
 import {
   type AskedVirtualIp,
   isMissingOnHost,
@@ -37,6 +38,7 @@ export class SavedServing {
   #retryAt = 0;
   /** what is in the state file; undefined: not known */
   #saved: ServedMap | undefined;
+  #savedBridges: BridgesBefore | undefined;
 
   constructor(serving: Serving, engines: EngineSet, state: StateFile, log: Log) {
     this.#serving = serving;
@@ -70,6 +72,7 @@ export class SavedServing {
   async start(configured: readonly VirtualIpSettings[]): Promise<void> {
     const saved = this.#state.read();
     const asked = restore(configured, saved);
+    this.#serving.rememberBridges(this.#state.readBridges());
     const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted ? [] : [v.settings.addressHost])));
     const links = await this.#serving.lookAtLinks();
     const { served, waiting } = this.#resolveAll(asked.values(), links);
@@ -154,8 +157,10 @@ export class SavedServing {
       }
       this.#waiting = next;
     }
-    // A repair may have changed whose an address is.
-    if (this.#saved !== this.#serving.current) this.#saveAgain(this.#serving.current, this.#waiting);
+    // A repair may have changed whose an address is, and what a bridge had before.
+    const { current, bridgesBefore } = this.#serving;
+    if (this.#saved !== current || this.#savedBridges !== bridgesBefore)
+      this.#saveAgain(this.#serving.current, this.#waiting);
   }
 
   #resolveAll(
@@ -194,8 +199,10 @@ export class SavedServing {
 
   #save(served: ServedMap, waiting: WaitingMap): void {
     this.#saved = undefined;
-    this.#state.save(served.values(), waiting.values());
+    const { bridgesBefore } = this.#serving;
+    this.#state.save(served.values(), waiting.values(), bridgesBefore);
     this.#saved = served;
+    this.#savedBridges = bridgesBefore;
   }
 
   /** What is served is right; a state that cannot be written must not keep it from being served. */

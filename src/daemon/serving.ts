@@ -37,11 +37,12 @@ import type { Log } from "./log.ts";
 import { isFormerPlace, isSetByOthers, placesOf, remainsOf } from "./placement.ts";
 import { presentNics } from "./present-nics.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
+import { type BridgesBefore, ReachKeeper } from "./reach-keeper.ts";
 import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
 import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
 
-export const repairKinds = ["nft", "address", "nic", "device", "program"] as const;
+export const repairKinds = ["nft", "address", "nic", "device", "program", "reach"] as const;
 export type RepairKind = (typeof repairKinds)[number];
 
 export interface RepairRecord {
@@ -67,6 +68,7 @@ export class Serving {
     nic: { count: 0, lastAt: undefined },
     device: { count: 0, lastAt: undefined },
     program: { count: 0, lastAt: undefined },
+    reach: { count: 0, lastAt: undefined },
   };
   readonly #engines: EngineSet;
   readonly #log: Log;
@@ -78,9 +80,21 @@ export class Serving {
   /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
   readonly #leaving = new Map<number, ServedVirtualIp>();
 
+  readonly #reach: ReachKeeper;
+
   constructor(engines: EngineSet, log: Log) {
     this.#engines = engines;
     this.#log = log;
+    this.#reach = new ReachKeeper(log);
+  }
+
+  /** Of bridges, what the daemon has changed; another object when that changes. */
+  get bridgesBefore(): BridgesBefore {
+    return this.#reach.bridgesBefore;
+  }
+
+  rememberBridges(bridges: BridgesBefore): void {
+    this.#reach.remember(bridges);
   }
 
   get current(): ServedMap {
@@ -188,6 +202,10 @@ export class Serving {
         this.#attempt(virtualIp, () => this.#silence(virtualIp)),
       );
       failures = [...silenced, ...(await this.#clearLeaving())];
+      failures = [
+        ...failures,
+        ...(await this.#attemptAsync({}, () => this.#reach.release(this.#current, this.#links))),
+      ];
       this.#problems = [...this.#findProblems(), ...failures];
     });
     return failures.map(({ message }) => message);
@@ -374,6 +392,11 @@ export class Serving {
     // An address without its tables would be answered for with the interface's own MAC.
     if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
     failures.push(...(await this.#clearLeaving()));
+    const mended = await this.#reach.repair(this.#current, this.#links);
+    if (mended.length > 0) {
+      await this.lookAtLinks();
+      this.#count("reach", `what keeps clients away is put back: ${mended.join(", ")}`);
+    }
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
@@ -487,7 +510,13 @@ export class Serving {
   }
 
   #findProblems(): readonly HostProblem[] {
-    return findProblems(this.#current, this.#links, this.#engines.device);
+    const { reach, unanswered } = this.#reach;
+    return findProblems(this.#current, {
+      links: this.#links,
+      device: this.#engines.device,
+      reach,
+      unanswered,
+    });
   }
 
   #engineOf(virtualIp: ServedVirtualIp): Engine {

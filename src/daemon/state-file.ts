@@ -31,6 +31,7 @@ import type { NodeSet } from "../core/node-set.ts";
 import { readRegularFile } from "../settings/regular-file.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
+import type { BridgesBefore } from "./reach-keeper.ts";
 import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
 import { isTrusted } from "./socket-directory.ts";
 
@@ -53,6 +54,21 @@ const lineSchema = z.looseObject({
   adopted: z.boolean().default(false),
 });
 
+/** The first line: the boot that the file belongs to, and `mcast_router` of bridges as it was before. */
+const headerSchema = z.looseObject({
+  boot: z.string(),
+  bridges: z.record(z.string(), z.number()).default({}),
+});
+type Header = z.infer<typeof headerSchema>;
+
+function headerOf(line: string): Header | undefined {
+  try {
+    return headerSchema.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}
+
 export class StateFile {
   readonly #path: string;
   readonly #log: Log;
@@ -70,17 +86,10 @@ export class StateFile {
 
   /** What was served when the last daemon ended, less what has been released since. */
   read(): readonly SavedVirtualIp[] {
-    let text: string;
-    try {
-      text = readRegularFile(this.#path, { maxBytes: MAX_BYTES, followsLink: false, check: requireTrusted });
-    } catch (error) {
-      if (existsSync(this.#path)) {
-        this.#log.warn({ state: this.#path, error: messageOf(error) }, "the saved state is not used");
-      }
-      return [];
-    }
+    const text = this.#text();
+    if (text === "") return [];
     const [first = "", ...lines] = text.split("\n").filter((line) => line !== "");
-    if (first !== this.#header()) {
+    if (headerOf(first)?.boot !== this.#boot) {
       this.#log.info({ state: this.#path }, "the saved state is of another boot; not used");
       return [];
     }
@@ -94,9 +103,14 @@ export class StateFile {
    *
    * @throws CLUSTERIP_STATE and leaves the old file in place
    */
-  save(served: Iterable<ServedVirtualIp>, waiting: Iterable<WaitingVirtualIp> = []): void {
+  save(
+    served: Iterable<ServedVirtualIp>,
+    waiting: Iterable<WaitingVirtualIp> = [],
+    bridges: BridgesBefore = new Map(),
+  ): void {
+    const header: Header = { boot: this.#boot, bridges: Object.fromEntries(bridges) };
     const lines = [
-      this.#header(),
+      JSON.stringify(header),
       ...[...served].map((virtualIp) => toLine(virtualIp, virtualIp.clusterMac, virtualIp.isAdopted)),
       ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, false)),
     ];
@@ -121,8 +135,22 @@ export class StateFile {
     for (const { file } of findReleases(this.#path)) rmSync(file, { force: true });
   }
 
-  #header(): string {
-    return JSON.stringify({ boot: this.#boot });
+  /** What the last daemon of this boot has changed on bridges. */
+  readBridges(): BridgesBefore {
+    const [first = ""] = this.#text().split("\n");
+    const header = headerOf(first);
+    return new Map(header?.boot === this.#boot ? Object.entries(header.bridges) : []);
+  }
+
+  #text(): string {
+    try {
+      return readRegularFile(this.#path, { maxBytes: MAX_BYTES, followsLink: false, check: requireTrusted });
+    } catch (error) {
+      if (existsSync(this.#path)) {
+        this.#log.warn({ state: this.#path, error: messageOf(error) }, "the saved state is not used");
+      }
+      return "";
+    }
   }
 
   #readLine(line: string, released: readonly Release[]): readonly SavedVirtualIp[] {
@@ -185,16 +213,20 @@ function removeQuietly(file: string): void {
   }
 }
 
-/**
- * The addresses that the last daemon of this boot had set itself, with the interface that it served them on.
- *
- * @returns by address, host order
- */
-export function savedAddresses(socket: string): ReadonlyMap<number, string> {
-  const saved = new StateFile(socket, pino({ level: "silent" })).read();
-  return new Map(
-    saved.flatMap(({ settings, isAdopted }) => (isAdopted ? [] : [[settings.addressHost, settings.nic]])),
-  );
+/** What a clean-up has to know of the last daemon of this boot. */
+export interface SavedTraces {
+  /** the addresses that it had set itself, by address in host order, with the interface that it served them on */
+  readonly addresses: ReadonlyMap<number, string>;
+  readonly bridges: BridgesBefore;
+}
+
+export function savedTraces(socket: string): SavedTraces {
+  const state = new StateFile(socket, pino({ level: "silent" }));
+  const own = state.read().filter(({ isAdopted }) => !isAdopted);
+  return {
+    addresses: new Map(own.map(({ settings }) => [settings.addressHost, settings.nic])),
+    bridges: state.readBridges(),
+  };
 }
 
 /** Forgets what was served; returns the files that there were. */

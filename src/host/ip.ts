@@ -19,7 +19,14 @@ const linksSchema = z.array(
     flags: z.array(z.string()).default([]),
     link: z.string().optional(),
     master: z.string().optional(),
-    linkinfo: z.object({ info_kind: z.string().optional() }).optional(),
+    linkinfo: z
+      .object({
+        info_kind: z.string().optional(),
+        info_data: z
+          .object({ mcast_snooping: z.number().optional(), mcast_router: z.number().optional() })
+          .optional(),
+      })
+      .optional(),
     xdp: z.object({ prog: z.object({ name: z.string().optional() }).optional() }).optional(),
     link_type: z.string().default(""),
     address: z.string().default(""),
@@ -50,6 +57,13 @@ export interface InterfaceAddress {
   readonly isOurs: boolean;
 }
 
+/** Whether a bridge looks for multicast listeners, and whether it counts itself as a multicast router. */
+export interface BridgeMulticast {
+  readonly isSnooping: boolean;
+  /** `mcast_router`: 0 never, 1 by what it hears, 2 always */
+  readonly router: number;
+}
+
 export interface Link {
   readonly ifindex: number;
   readonly name: string;
@@ -69,9 +83,20 @@ export interface Link {
   readonly mac: string;
   readonly isUp: boolean;
   readonly hasCarrier: boolean;
+  /** whether ARP is on, as it is unless somebody has switched it off */
+  readonly hasArp: boolean;
+  /** of a bridge whose kernel can look for multicast listeners */
+  readonly bridge: BridgeMulticast | undefined;
   /** an XDP program on it; its name takes CAP_SYS_ADMIN to be seen */
   readonly xdp: { readonly name: string | undefined } | undefined;
   readonly addresses: readonly InterfaceAddress[];
+}
+
+function bridgeMulticast(
+  data: { readonly mcast_snooping?: number | undefined; readonly mcast_router?: number | undefined } = {},
+): BridgeMulticast | undefined {
+  if (data.mcast_snooping === undefined || data.mcast_router === undefined) return undefined;
+  return { isSnooping: data.mcast_snooping === 1, router: data.mcast_router };
 }
 
 /** All links with their IPv4 addresses. */
@@ -106,6 +131,8 @@ export async function listLinks(): Promise<readonly Link[]> {
         mac: link.address,
         isUp: link.flags.includes("UP"),
         hasCarrier: link.flags.includes("LOWER_UP"),
+        hasArp: !link.flags.includes("NOARP"),
+        bridge: link.linkinfo?.info_kind === "bridge" ? bridgeMulticast(link.linkinfo.info_data) : undefined,
         xdp: link.xdp === undefined ? undefined : { name: link.xdp.prog?.name },
         addresses,
       },

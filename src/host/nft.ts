@@ -14,6 +14,7 @@
  *    A bridge is told apart. With br_netfilter the hook at prerouting meets a frame on the bridge's port,
  *    before anybody on the bridge has judged it, also one that only passes through to a virtual machine; and
  *    it does not meet it again. So frames of bridges pass there, and are stopped at the ingress of the bridge.
+ *    Counters stand there, too: what clients ask of a virtual IP, and what leaves from it (`watch-rules.ts`).
  *  - `arp`: no ARP message with a virtual IP as sender carries another MAC than the cluster's, or it
  *    would poison the neighbours' caches. On the NIC, replies and announcements carry the cluster MAC.
  *    A question for a neighbour becomes the node's own: its own address and, as it is, its own MAC; a
@@ -23,6 +24,7 @@
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
 import { run } from "./exec.ts";
+import { renderAsked, renderCounters, renderLeft } from "./watch-rules.ts";
 
 export const TABLE_NAME = "clusteripd";
 
@@ -147,6 +149,7 @@ function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly 
   const guardedBridges = byNic(nics.filter((name) => bridges.includes(name)));
   return [
     `table ip ${TABLE_NAME} {`,
+    ...renderCounters(vips),
     "  chain stray {",
     `    type filter hook prerouting priority ${STRAY_PRIORITY}; policy accept;`,
     // What the engine delivers, and what this host sends to itself, was addressed to the host. One comparison
@@ -154,7 +157,10 @@ function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly 
     `    meta pkttype != host ip daddr ${addressSet(vips)}${notOfBridges} drop`,
     // What the engine delivers comes by its own device.
     ...byNic(nics.filter((name) => !bridges.includes(name))),
+    // On a bridge nobody has judged the frame yet (above).
+    ...renderAsked(virtualIps.filter(({ nic }) => !bridges.includes(nic)).map(({ vip }) => vip)),
     "  }",
+    ...renderLeft(vips),
     // The same where the frame has left the bridge: what passes through it never comes here.
     ...(guardedBridges.length === 0
       ? []

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { startDaemon } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
+import { projectRoot } from "../lab/paths.ts";
 import { runChecked } from "../lab/processes.ts";
 import { udpRequests } from "../lab/traffic.ts";
 import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "./bpf-cluster.ts";
@@ -104,6 +105,18 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
       expect(await node.exec(["tc", "filter", "show", "dev", "eth0", "ingress"])).toContain("match");
     });
   }
+
+  it("somebody else's tcx program that comes to the front later gets what ours has accepted", async () => {
+    await cluster.startAll();
+    await node.exec(["python3", path.join(projectRoot, "test/net/reach-program.py"), "eth0"]);
+    const daemon = cluster.daemons.get(node);
+    await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);
+    // It accepts every frame: in front, this node would answer what is node 2's as well.
+    await expectOwnersAnswer();
+    expect((await statusOf({ socket: daemon?.socket ?? "" })).problems).toEqual([]);
+    await cluster.stopAll();
+    expect(await node.exec(["sh", "-c", "ip -d link show eth0"])).not.toContain("clusterip");
+  });
 
   async function framesSeen(): Promise<number> {
     const [link] = JSON.parse(await node.ip("-json", "-s", "link", "show", "seen0")) as {

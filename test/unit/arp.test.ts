@@ -50,6 +50,8 @@ const link = {
   master: undefined,
   kind: undefined,
   arpIgnore: 0,
+  hasArp: true,
+  bridge: undefined,
   type: "ether",
   mac: NIC,
   isUp: true,

@@ -19,7 +19,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClusterIpError } from "../../src/core/errors.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { restore } from "../../src/daemon/restore.ts";
-import { forgetState, type SavedVirtualIp, StateFile, savedAddresses } from "../../src/daemon/state-file.ts";
+import { forgetState, type SavedVirtualIp, StateFile, savedTraces } from "../../src/daemon/state-file.ts";
 import { packageRoot } from "../../src/native.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../../src/settings/virtual-ip.ts";
 
@@ -77,7 +77,7 @@ describe("the state file", () => {
       { settings: { vip: "192.0.2.11" }, isAdopted: true },
       { settings: { vip: "192.0.2.10", localNodes: [2] }, origin: "config", asked: [1, 3], isAdopted: false },
     ]);
-    expect(savedAddresses(socket)).toEqual(new Map([[0xc000020a, "eth0"]]));
+    expect(savedTraces(socket).addresses).toEqual(new Map([[0xc000020a, "eth0"]]));
   });
 
   it("is written so that the resource agent finds a bucket without parsing JSON", () => {

@@ -1,0 +1,145 @@
+/**
+ * Whether clients reach the virtual IPs and get their answers: looked at with every repair, mended where that is ours
+ * to do. What a bridge had before is remembered, and put back when nothing is served on it any more.
+ */
+import { messageOf } from "../core/errors.ts";
+import { UnansweredWatch } from "../core/unanswered.ts";
+import type { Link } from "../host/ip.ts";
+import { TABLE_NAME } from "../host/nft.ts";
+import { lookAtReach, type Reach, restoreLocalRoute, setMulticastRouter } from "../host/reach.ts";
+import { readWatch } from "../host/watch-rules.ts";
+import type { Log } from "./log.ts";
+import { homeOf } from "./placement.ts";
+import { ALWAYS_ROUTER, keepsMulticast } from "./problems.ts";
+import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
+
+/** `mcast_router` of bridges as it was before, by name. */
+export type BridgesBefore = ReadonlyMap<string, number>;
+
+export class ReachKeeper {
+  readonly #log: Log;
+  readonly #watch = new UnansweredWatch();
+  #reach: Reach | undefined;
+  #unanswered: ReadonlySet<string> = new Set();
+  #bridgesBefore: BridgesBefore = new Map();
+
+  constructor(log: Log) {
+    this.#log = log;
+  }
+
+  get reach(): Reach | undefined {
+    return this.#reach;
+  }
+
+  get unanswered(): ReadonlySet<string> {
+    return this.#unanswered;
+  }
+
+  /** Another object when it changes. */
+  get bridgesBefore(): BridgesBefore {
+    return this.#bridgesBefore;
+  }
+
+  /** What a dead daemon has changed. */
+  remember(bridges: BridgesBefore): void {
+    this.#bridgesBefore = new Map([...this.#bridgesBefore, ...bridges]);
+  }
+
+  /**
+   * Looks, and puts back what keeps clients away.
+   *
+   * @returns what was put back, half a sentence each
+   */
+  async repair(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
+    const virtualIps = [...served.values()];
+    const done = [...(await this.#repairBridges(virtualIps, links))];
+    await this.#look(virtualIps, links);
+    const routes = await this.#repairRoutes(virtualIps, links);
+    if (routes.length > 0) await this.#look(virtualIps, links);
+    return [...done, ...routes];
+  }
+
+  async #look(virtualIps: readonly ServedVirtualIp[], links: readonly Link[]): Promise<void> {
+    this.#reach = undefined;
+    if (virtualIps.length === 0) return;
+    try {
+      const questions = virtualIps.map(({ settings: { vip, nic } }) => ({ vip, nic }));
+      this.#reach = await lookAtReach(questions, links);
+      this.#unanswered = this.#watch.observe(await readWatch(TABLE_NAME), performance.now());
+    } catch (error) {
+      // Tables that are not there, or a tool that fails: others tell of that.
+      this.#log.debug({ error: messageOf(error) }, "whether clients get answers could not be looked at");
+    }
+  }
+
+  async #repairRoutes(
+    virtualIps: readonly ServedVirtualIp[],
+    links: readonly Link[],
+  ): Promise<readonly string[]> {
+    const done: string[] = [];
+    for (const { settings } of virtualIps) {
+      const { vip, nic, addressHost } = settings;
+      if (this.#reach?.localRoutes.has(vip) !== false) continue;
+      const holders = links.filter(({ addresses }) => addresses.some((a) => a.addressHost === addressHost));
+      const device = holders.find(({ name }) => name === homeOf(nic, links)) ?? holders[0];
+      // In a VRF it is in a table whose number only the VRF knows.
+      if (device === undefined || device.kind === "vrf") continue;
+      try {
+        await restoreLocalRoute(vip, device.name);
+        done.push(`the local route of ${vip}`);
+      } catch (error) {
+        this.#log.error({ vip, error: messageOf(error) }, "the local route is not put back");
+      }
+    }
+    return done;
+  }
+
+  async #repairBridges(
+    virtualIps: readonly ServedVirtualIp[],
+    links: readonly Link[],
+  ): Promise<readonly string[]> {
+    const done: string[] = [];
+    const nics = new Set(virtualIps.map(({ settings }) => settings.nic));
+    for (const link of links) {
+      const { name, bridge } = link;
+      if (bridge === undefined || !nics.has(name) || !keepsMulticast(link)) continue;
+      try {
+        if (!this.#bridgesBefore.has(name)) this.remember(new Map([[name, bridge.router]]));
+        await setMulticastRouter(name, ALWAYS_ROUTER);
+        done.push(`mcast_router of the bridge ${name}`);
+      } catch (error) {
+        this.#log.error({ bridge: name, error: messageOf(error) }, "mcast_router is not set");
+      }
+    }
+    return done;
+  }
+
+  /** Gives bridges on which nothing is served any more what they had. */
+  async release(served: ServedMap, links: readonly Link[]): Promise<void> {
+    const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
+    for (const name of this.#bridgesBefore.keys()) {
+      if (nics.has(name)) continue;
+      await releaseBridges(new Map([[name, this.#bridgesBefore.get(name) ?? 1]]), links);
+      this.#bridgesBefore = new Map([...this.#bridgesBefore].filter(([other]) => other !== name));
+    }
+  }
+}
+
+/**
+ * Gives bridges what they had, unless somebody else has changed it since.
+ *
+ * @returns their names
+ */
+export async function releaseBridges(
+  before: BridgesBefore,
+  links: readonly Link[],
+): Promise<readonly string[]> {
+  const released: string[] = [];
+  for (const [name, router] of before) {
+    const bridge = links.find((link) => link.name === name)?.bridge;
+    if (bridge?.router !== ALWAYS_ROUTER || router === ALWAYS_ROUTER) continue;
+    await setMulticastRouter(name, router);
+    released.push(name);
+  }
+  return released;
+}

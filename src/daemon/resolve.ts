@@ -7,6 +7,7 @@ import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { whyUnfit } from "./unfit-address.ts";
 
 export type Origin = "config" | "request";
 
@@ -16,6 +17,8 @@ export interface AskedVirtualIp {
   readonly origin: Origin;
   /** in force now; `settings.localNodes` is what it began with */
   readonly localNodes: NodeSet;
+  /** the address that somebody else had set was served on this interface before: it is not asked again whose it is */
+  readonly wasAdopted?: boolean;
 }
 
 export interface ServedVirtualIp extends AskedVirtualIp {
@@ -48,9 +51,9 @@ export function resolveOrWait(
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp | WaitingVirtualIp {
-  const { settings, origin, localNodes } = asked;
+  const { settings, origin, localNodes, wasAdopted } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines), localNodes };
+    return { ...resolveVirtualIp(settings, origin, links, engines, wasAdopted), localNodes };
   } catch (error) {
     return { settings, origin, localNodes, why: toRefusal(error) };
   }
@@ -72,6 +75,7 @@ export function resolveVirtualIp(
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
+  wasAdopted = false,
 ): ServedVirtualIp {
   const engine = engines.choose(settings.engine);
   const link = links.find(({ name }) => name === settings.nic);
@@ -98,6 +102,8 @@ export function resolveVirtualIp(
       );
     }
   }
+  const unfit = whyUnfit(settings, link, wasAdopted);
+  if (unfit !== undefined) throw unfit;
   return {
     settings,
     origin,

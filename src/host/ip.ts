@@ -27,6 +27,7 @@ const linksSchema = z.array(
           prefixlen: z.number().default(32),
           broadcast: z.string().optional(),
           metric: z.number().optional(),
+          secondary: z.boolean().default(false),
         }),
       )
       .default([]),
@@ -39,6 +40,8 @@ export interface InterfaceAddress {
   readonly prefixLength: number;
   /** host order; undefined when the network has none set */
   readonly broadcastHost: number | undefined;
+  /** the kernel had another address of its network on this device when it came */
+  readonly isSecondary: boolean;
   /** set by us ({@link ADDRESS_MARK}) */
   readonly isOurs: boolean;
 }
@@ -72,6 +75,7 @@ export async function listLinks(): Promise<readonly Link[]> {
           addressHost,
           prefixLength: info.prefixlen,
           broadcastHost: info.broadcast === undefined ? undefined : tryParseIpv4(info.broadcast),
+          isSecondary: info.secondary,
           isOurs: info.metric === ADDRESS_MARK && info.prefixlen === 32,
         },
       ];

@@ -14,10 +14,11 @@
  *  - `arp`: every ARP message with a virtual IP as sender carries the cluster MAC, replies and
  *    requests. A message with the NIC's own MAC would poison the neighbours' caches, so on any
  *    other interface replies are dropped and requests become probes (RFC 5227, sender 0.0.0.0),
- *    which resolve a neighbour without claiming the address.
+ *    which resolve a neighbour without claiming the address. What others say of it is noted (`arp-claims.ts`).
  */
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
+import { renderClaims } from "./arp-claims.ts";
 import { run } from "./exec.ts";
 
 export const TABLE_NAME = "clusteripd";
@@ -132,6 +133,7 @@ function renderArp(virtualIps: readonly GuardedVirtualIp[]): string[] {
   ]);
   return [
     `table arp ${TABLE_NAME} {`,
+    ...renderClaims(virtualIps),
     "  chain output {",
     "    type filter hook output priority 0; policy accept;",
     ...rules,
@@ -145,10 +147,13 @@ export async function applyTables(transaction: string): Promise<void> {
   await run("nft", ["-f", "-"], transaction);
 }
 
-/** Our tables as nft prints them, without counters; undefined when one is missing. */
+/**
+ * Our tables as nft prints them, without counters and what the kernel itself has put into a named set; undefined when
+ * one is missing.
+ */
 export async function listTables(): Promise<string | undefined> {
   // One command each: nft 1.0.6 finds only the first table when one input lists two.
-  const listings = families.map((family) => run("nft", ["-s", "list", "table", family, TABLE_NAME]));
+  const listings = families.map((family) => run("nft", ["-s", "-t", "list", "table", family, TABLE_NAME]));
   try {
     return (await Promise.all(listings)).join("");
   } catch (error) {

@@ -1,10 +1,14 @@
-/** Gratuitous ARP: a host tells its network, unasked, which MAC an address has (RFC 5227, section 3). */
+/**
+ * ARP messages that no kernel sends for us (RFC 5227): a host tells its network, unasked, which MAC an address has
+ * (section 3), or asks whether anybody has it (section 2.1.1).
+ */
 import { parseMac } from "./mac.ts";
 
 const ETHERTYPE_ARP = 0x0806;
 const HARDWARE_ETHERNET = 1;
 const PROTOCOL_IPV4 = 0x0800;
 const BROADCAST = new Uint8Array(6).fill(0xff);
+const UNKNOWN = new Uint8Array(6);
 
 export const arpOperations = { request: 1, reply: 2 } as const;
 export type ArpOperation = keyof typeof arpOperations;
@@ -20,9 +24,30 @@ export function gratuitousArp(
   clusterMac: string,
   nicMac: string,
 ): Uint8Array {
+  const sender = { mac: parseMac(clusterMac), addressHost: vipHost };
+  // A request leaves the target's MAC open; in a reply it is the announced one again.
+  const target = { ...sender, mac: operation === "reply" ? sender.mac : UNKNOWN };
+  return arpFrame(operation, nicMac, sender, target);
+}
+
+/**
+ * The frame that asks who has an address, without claiming one (RFC 5227, section 2.1.1): whoever has it answers, the
+ * nodes of a cluster with the cluster MAC.
+ */
+export function arpProbe(addressHost: number, nicMac: string): Uint8Array {
+  const sender = { mac: parseMac(nicMac), addressHost: 0 };
+  return arpFrame("request", nicMac, sender, { mac: UNKNOWN, addressHost });
+}
+
+interface ArpParty {
+  readonly mac: Uint8Array;
+  readonly addressHost: number;
+}
+
+/** An ARP message to all hosts of the LAN, 42 octets. */
+function arpFrame(operation: ArpOperation, nicMac: string, sender: ArpParty, target: ArpParty): Uint8Array {
   const frame = new Uint8Array(42);
   const view = new DataView(frame.buffer);
-  const sender = parseMac(clusterMac);
   frame.set(BROADCAST, 0);
   frame.set(parseMac(nicMac), 6);
   view.setUint16(12, ETHERTYPE_ARP);
@@ -31,10 +56,9 @@ export function gratuitousArp(
   view.setUint8(18, 6);
   view.setUint8(19, 4);
   view.setUint16(20, arpOperations[operation]);
-  frame.set(sender, 22);
-  view.setUint32(28, vipHost);
-  // A request leaves the target's MAC open; in a reply it is the announced one again.
-  if (operation === "reply") frame.set(sender, 32);
-  view.setUint32(38, vipHost);
+  frame.set(sender.mac, 22);
+  view.setUint32(28, sender.addressHost);
+  frame.set(target.mac, 32);
+  view.setUint32(38, target.addressHost);
   return frame;
 }

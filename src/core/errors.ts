@@ -23,7 +23,7 @@ export const errorCatalogue = {
   CLUSTERIP_CONFIG: "The configuration file cannot be read or has an error.",
   CLUSTERIP_EXISTS: "The virtual IP is configured already.",
   CLUSTERIP_NOT_FOUND: "There is no such virtual IP or no such resource.",
-  CLUSTERIP_ADDRESS_IN_USE: "The address is on another interface of this host.",
+  CLUSTERIP_ADDRESS_IN_USE: "The address is this host's own, or is on another interface of it.",
   CLUSTERIP_NO_NIC: "The interface does not exist.",
   CLUSTERIP_NO_NETWORK: "No network of the interface holds the virtual IP, so no cluster MAC can be derived.",
   CLUSTERIP_NO_PRIVILEGE: "A capability is missing.",

@@ -13,6 +13,7 @@ import { configureTun } from "../host/tun.ts";
 import { requireRoom } from "../settings/limits.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
+import { Claims } from "./claims.ts";
 import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
@@ -71,6 +72,7 @@ export class Daemon {
   readonly #serving: Serving;
   readonly #saved: SavedServing;
   readonly #announcer: Announcer;
+  readonly #claims: Claims;
   readonly #mutex = new Mutex();
   readonly #events: HostEvents;
   readonly #startedAt = Date.now();
@@ -85,6 +87,7 @@ export class Daemon {
     this.#engines = engines;
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
+    this.#claims = new Claims(sendFrame, log);
     this.#serving = new Serving(engines, log);
     this.#saved = new SavedServing(this.#serving, engines, state, log);
     this.#events = new HostEvents(watchNft, (event) => this.#onHostEvent(event));
@@ -106,6 +109,7 @@ export class Daemon {
         throw error;
       }
     });
+    this.#followClaims();
     this.#events.start();
     this.#schedulePoll();
     this.#watchTimer = setInterval(() => {
@@ -122,6 +126,7 @@ export class Daemon {
     clearTimeout(this.#pollTimer);
     clearInterval(this.#watchTimer);
     this.#announcer.stop();
+    this.#claims.stop();
     let left: readonly string[] = [];
     await this.#mutex.run(async () => {
       const all = new Set(this.#serving.current.keys());
@@ -332,7 +337,7 @@ export class Daemon {
   /** Between two changes, never amid one. */
   status(): Promise<DaemonStatus> {
     return this.#transaction(async () =>
-      daemonStatus(this.#serving, this.#saved, this.#engines, this.#startedAt),
+      daemonStatus(this.#serving, this.#saved, this.#engines, this.problems, this.#startedAt),
     );
   }
 
@@ -368,7 +373,7 @@ export class Daemon {
 
   /** What is wrong now. */
   get problems(): readonly HostProblem[] {
-    return this.#saved.problems;
+    return [...this.#saved.problems, ...this.#claims.problems];
   }
 
   /** One line for the service manager. */
@@ -387,8 +392,17 @@ export class Daemon {
   #transaction<T>(task: () => Promise<T>): Promise<T> {
     return this.#mutex.run(async () => {
       if (this.#isStopping) throw new ClusterIpError("CLUSTERIP_STOPPING", "The daemon is stopping.");
-      return task();
+      try {
+        return await task();
+      } finally {
+        this.#followClaims();
+      }
     });
+  }
+
+  /** A virtual IP that has come into service is asked for on the LAN; it is served meanwhile. */
+  #followClaims(): void {
+    this.#claims.follow(this.#serving.current, this.#serving.links);
   }
 
   /** Our tables come back at once; everything else when the burst of events is over. */
@@ -419,6 +433,8 @@ export class Daemon {
         await this.#serving.repair();
         await this.#saved.serveWaiting();
       });
+      this.#followClaims();
+      void this.#claims.look();
       this.#schedulePoll();
     });
   }
@@ -436,7 +452,8 @@ export class Daemon {
     for (const addressHost of this.#serving.current.keys()) void this.announce(addressHost, CORRECTION);
   }
 
-  #schedulePoll(delay = this.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS): void {
+  /** What others claim is over by itself, some time after they have stopped: no reason to look more often. */
+  #schedulePoll(delay = this.#saved.problems.length === 0 ? POLL_MS : POLL_PROBLEM_MS): void {
     clearTimeout(this.#pollTimer);
     if (!this.#isStopping) this.#pollTimer = setTimeout(() => this.#repairSoon(), delay);
   }

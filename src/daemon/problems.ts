@@ -34,6 +34,8 @@ export const problemCodes = {
   "repair-failed": { isBreaking: true },
   /** Served on its own interface all the same. */
   "address-elsewhere": { isBreaking: false },
+  /** Another host of the LAN says that it has it: clients reach that or the cluster. */
+  "address-claimed": { isBreaking: false },
 } as const;
 
 export type ProblemCode = keyof typeof problemCodes;

@@ -9,6 +9,7 @@ import type { Link } from "../host/ip.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { homeOf, isSetByOthers } from "./placement.ts";
+import { whyUnfit } from "./unfit-address.ts";
 
 export type Origin = "config" | "request";
 
@@ -18,6 +19,8 @@ export interface AskedVirtualIp {
   readonly origin: Origin;
   /** in force now; `settings.localNodes` is what it began with */
   readonly localNodes: NodeSet;
+  /** the address that somebody else had set was served on this interface before: it is not asked again whose it is */
+  readonly wasAdopted?: boolean;
 }
 
 export interface ServedVirtualIp extends AskedVirtualIp {
@@ -50,9 +53,9 @@ export function resolveOrWait(
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp | WaitingVirtualIp {
-  const { settings, origin, localNodes } = asked;
+  const { settings, origin, localNodes, wasAdopted } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines), localNodes };
+    return { ...resolveVirtualIp(settings, origin, links, engines, wasAdopted), localNodes };
   } catch (error) {
     return { settings, origin, localNodes, why: toRefusal(error) };
   }
@@ -74,6 +77,7 @@ export function resolveVirtualIp(
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
+  wasAdopted = false,
 ): ServedVirtualIp {
   const engine = engines.choose(settings.engine);
   const link = linkNamed(links, settings.nic);
@@ -101,6 +105,8 @@ export function resolveVirtualIp(
       );
     }
   }
+  const unfit = whyUnfit(settings, link, wasAdopted);
+  if (unfit !== undefined) throw unfit;
   return {
     // By an alternative name the same interface is meant as by its own.
     settings: { ...settings, nic: link.name },

@@ -19,17 +19,20 @@ export function restore(
     asked.set(settings.addressHost, { settings, origin: "config", localNodes: settings.localNodes });
   }
   for (const entry of saved) {
-    const { addressHost, localNodes } = entry.settings;
+    const { addressHost, localNodes, nic } = entry.settings;
     const wanted = asked.get(addressHost);
+    const adopted = entry.isAdopted && (wanted?.settings.nic ?? nic) === nic ? { wasAdopted: true } : {};
     if (wanted === undefined) {
       if (entry.origin === "config") continue;
       asked.set(addressHost, {
         settings: { ...entry.settings, localNodes: entry.asked },
         origin: "request",
         localNodes,
+        ...adopted,
       });
-    } else if (isUnchanged(entry, wanted.settings)) {
-      asked.set(addressHost, { ...wanted, localNodes });
+    } else {
+      const moved = isUnchanged(entry, wanted.settings) ? { localNodes } : {};
+      asked.set(addressHost, { ...wanted, ...moved, ...adopted });
     }
   }
   return asked;

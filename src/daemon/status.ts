@@ -116,6 +116,7 @@ export function daemonStatus(
   serving: Serving,
   saved: SavedServing,
   engines: EngineSet,
+  problems: readonly HostProblem[],
   startedAt: number,
 ): DaemonStatus {
   const whyNoBpf = engines.whyNoBpf;
@@ -138,6 +139,6 @@ export function daemonStatus(
       ...engines.of(engine).nicCounters(nic),
     })),
     repairs: serving.repairs,
-    problems: saved.problems,
+    problems,
   };
 }

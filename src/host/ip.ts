@@ -39,6 +39,7 @@ const linksSchema = z.array(
           scope: z.string().default("global"),
           broadcast: z.string().optional(),
           metric: z.number().optional(),
+          secondary: z.boolean().default(false),
         }),
       )
       .default([]),
@@ -53,6 +54,8 @@ export interface InterfaceAddress {
   readonly broadcastHost: number | undefined;
   /** `global`, `link`, `host`, or a number that the host has no name for */
   readonly scope: string;
+  /** the kernel had another address of its network on this device when it came */
+  readonly isSecondary: boolean;
   /** set by us ({@link ADDRESS_MARK}) */
   readonly isOurs: boolean;
 }
@@ -114,6 +117,7 @@ export async function listLinks(): Promise<readonly Link[]> {
           prefixLength: info.prefixlen,
           broadcastHost: info.broadcast === undefined ? undefined : tryParseIpv4(info.broadcast),
           scope: info.scope,
+          isSecondary: info.secondary,
           isOurs: info.metric === ADDRESS_MARK && info.prefixlen === 32,
         },
       ];

@@ -20,9 +20,11 @@
  *    A question for a neighbour becomes the node's own: its own address and, as it is, its own MAC; a
  *    router need not answer one whose sender has a group MAC. On any other interface replies are dropped and
  *    requests become probes (RFC 5227, sender 0.0.0.0), which resolve a neighbour without claiming the address.
+ *    What others say of it is noted (`arp-claims.ts`).
  */
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
+import { renderClaims } from "./arp-claims.ts";
 import { run } from "./exec.ts";
 import { renderAsked, renderCounters, renderLeft } from "./watch-rules.ts";
 
@@ -188,6 +190,7 @@ function renderArp(virtualIps: readonly GuardedVirtualIp[], present: readonly Pr
   });
   return [
     `table arp ${TABLE_NAME} {`,
+    ...renderClaims(virtualIps),
     ...nics.flatMap((name, index) => {
       const own = present.find((nic) => nic.name === name)?.own ?? [];
       return [`  chain ask${index} {`, ...askAs(own).map((rule) => `    ${rule}`), "  }"];
@@ -219,10 +222,13 @@ export async function applyTables(transaction: string): Promise<void> {
   await run("nft", ["-f", "-"], transaction);
 }
 
-/** Our tables as nft prints them, without counters; undefined when one is missing. */
+/**
+ * Our tables as nft prints them, without counters and what the kernel itself has put into a named set; undefined when
+ * one is missing.
+ */
 export async function listTables(): Promise<string | undefined> {
   // One command each: nft 1.0.6 finds only the first table when one input lists two.
-  const listings = families.map((family) => run("nft", ["-s", "list", "table", family, TABLE_NAME]));
+  const listings = families.map((family) => run("nft", ["-s", "-t", "list", "table", family, TABLE_NAME]));
   try {
     return (await Promise.all(listings)).join("");
   } catch (error) {

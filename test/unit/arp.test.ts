@@ -1,7 +1,7 @@
 /** The announcement, octet by octet (RFC 826), and who sends it. */
 import { pino } from "pino";
 import { expect, it } from "vitest";
-import { gratuitousArp } from "../../src/core/arp.ts";
+import { arpProbe, gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { Announcer } from "../../src/daemon/announcer.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
@@ -31,6 +31,17 @@ it("a reply says it twice", () => {
       "0001080006040002" +
       "fd260a7bdacb0a4d0964" +
       "fd260a7bdacb0a4d0964",
+  );
+});
+
+it("a probe asks for the address, and claims none", () => {
+  expect(hex(arpProbe(VIP, NIC))).toBe(
+    "ffffffffffff" +
+      "027700000101" +
+      "0806" +
+      "0001080006040001" +
+      "02770000010100000000" +
+      "0000000000000a4d0964",
   );
 });
 

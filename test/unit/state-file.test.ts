@@ -222,6 +222,17 @@ describe("a start", () => {
     expect(back?.settings).toMatchObject({ localNodes: [1], clusterMac: MAC });
   });
 
+  it("knows an address that somebody else had set and that was served, on the same interface", () => {
+    const wasAdopted = (entry: SavedVirtualIp, configured: readonly VirtualIpSettings[]) =>
+      [...restore(configured, [entry]).values()].map((asked) => asked.wasAdopted === true);
+    const adopted = { ...saved("config", [1], [1]), isAdopted: true };
+    expect(wasAdopted(adopted, [asks([1])])).toEqual([true]);
+    expect(wasAdopted(adopted, [asks([4])])).toEqual([true]);
+    expect(wasAdopted({ ...adopted, origin: "request" }, [])).toEqual([true]);
+    expect(wasAdopted(adopted, [asks([1], { nic: "eth1" })])).toEqual([false]);
+    expect(wasAdopted({ ...adopted, isAdopted: false }, [asks([1])])).toEqual([false]);
+  });
+
   it("leaves buckets where they were moved, when the configuration file asks for what it asked before", () => {
     expect(startWith([asks([1])], [saved("config", [2, 3], [1])])).toEqual([["config", "2,3"]]);
     // Another node has them, whatever MAC, interface or engine they would come back with here.

@@ -228,12 +228,19 @@ export async function recover(lab: Lab, node: Host): Promise<void> {
   }
 }
 
-/** An environment in which `nft` does something else first: a line of shell, with its arguments. */
-export async function envWithNft(lab: Lab, host: Host, first: string): Promise<Record<string, string>> {
+/** An environment in which `nft` (or other tools) does something else first: a line of shell, with its arguments. */
+export async function envWithNft(
+  lab: Lab,
+  host: Host,
+  first: string,
+  tools: readonly string[] = ["nft"],
+): Promise<Record<string, string>> {
   const directory = mkdtempSync(path.join(lab.directoryOf(host), "nft-"));
-  const real = (await host.exec(["sh", "-c", "command -v nft"])).trim();
-  const script = `#!/bin/sh\n${first}\nexec ${real} "$@"\n`;
-  writeFileSync(path.join(directory, "nft"), script, { mode: 0o755 });
+  for (const tool of tools) {
+    const real = (await host.exec(["sh", "-c", `command -v ${tool}`])).trim();
+    const script = `#!/bin/sh\n${first}\nexec ${real} "$@"\n`;
+    writeFileSync(path.join(directory, tool), script, { mode: 0o755 });
+  }
   return { PATH: `${directory}:${process.env["PATH"] ?? ""}` };
 }
 

@@ -44,7 +44,7 @@ test("it is shown and tested first, and installed before it is used", () => {
   const text = readFileSync(path.join(root, "README.md"), "utf8");
   // The second section: the title begins the first.
   expect(text.split(/^##? /m)[2]?.match(/^\$ .*$/gm)).toEqual(["$ sudo scripts/demo", "$ sudo scripts/test"]);
-  const everything = text.match(/^[$#] .*$/gm) ?? [];
+  const everything: readonly string[] = text.match(/^[$#] .*$/gm) ?? [];
   const isUse = (command: string): boolean => /^[$#] (clusteripd?|systemctl) /.test(command);
   expect(everything.indexOf("$ sudo scripts/install")).toBe(everything.findIndex(isUse) - 1);
 });

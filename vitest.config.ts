@@ -4,7 +4,11 @@ import { defineConfig } from "vitest/config";
  * Against what hangs, and for nothing else: how long a test takes is for the benchmarks. On a machine that runs much
  * else it may be a hundred times as long as on an idle one.
  */
-const patience = { testTimeout: 300_000, hookTimeout: 300_000 } as const;
+const patience = {
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  expect: { poll: { timeout: 60_000 } },
+} as const;
 
 /**
  * Every lab has namespaces of its own, but they share two things that tests measure: the CPUs and the kernel's

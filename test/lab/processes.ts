@@ -105,7 +105,7 @@ export class TrackedProcess {
   }
 
   /** Sends a signal and waits for the end; rejects when the process outlives the timeout. */
-  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = 15_000): Promise<ExitStatus> {
+  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = DEFAULT_TIMEOUT_MS): Promise<ExitStatus> {
     if (this.running) this.child.kill(signal);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {

@@ -5,7 +5,7 @@ import { defineConfig } from "vitest/config";
  * else it may be a hundred times as long as on an idle one.
  */
 const patience = {
-  testTimeout: 300_000,
+  testTimeout: 900_000,
   hookTimeout: 300_000,
   expect: { poll: { timeout: 60_000 } },
 } as const;

@@ -144,12 +144,12 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
   });
 
   it("a reload with a file that is refused fails, says why, and changes nothing", async () => {
-    await writeConfig(CONFIG.replace("eth0", "eth7"));
+    await writeConfig(CONFIG.replace("local-node: 1", "local-node: 4"));
     expect(await run(enter(["systemctl", "reload", "clusteripd"]))).toMatchObject({ status: 1, stdout: "" });
     const refused = await run(enter(["/usr/local/sbin/clusterip", "reload"]));
     expect(refused).toMatchObject({ status: 1, stdout: "" });
     expect(refused.stderr).toMatch(
-      /^clusterip: There is no interface eth7 on this host.*\[CLUSTERIP_NO_NIC\]\n$/,
+      /^clusterip: \/etc\/clusteripd\/clusteripd\.yaml:2: virtual-ips\[0\]\.local-node: .*\[CLUSTERIP_CONFIG\]\n$/,
     );
     expect(await property("ActiveState")).toBe("active");
     expect(await property("ExecReload")).toContain("status=1");

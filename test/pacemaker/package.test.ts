@@ -50,6 +50,7 @@ describe("Debian package", () => {
     expect(tags.sort()).toEqual([
       "binary-from-other-architecture",
       "bogus-mail-host",
+      "bogus-mail-host-in-debian-changelog",
       "embedded-library",
       "hardening-no-pie",
     ]);

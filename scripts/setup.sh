@@ -1,23 +1,26 @@
 # Makes a fresh Debian 12/13 or Ubuntu 22.04/24.04 ready, and builds. For bash, from the root of the checkout:
 #
-#     . scripts/setup.sh run     what the demo and the daemon need
-#     . scripts/setup.sh test    that, and what the tests need
+#     . scripts/setup.sh run      what the demo and the daemon need
+#     . scripts/setup.sh quick    what the tests need that run without root
+#     . scripts/setup.sh test     what all tests need, and the demo and the daemon
 #
 # Only what is missing is installed, with a line saying what and why. Sourced, so that PATH and npm_config_nodedir
 # carry on; everything it says goes to standard error. Returns non-zero, with one sentence, when it cannot.
 
-setup_level=${1:?"usage: . scripts/setup.sh run|test"}
+setup_level=${1:?"usage: . scripts/setup.sh run|quick|test"}
 
 # The Node.js that is brought when the machine has none, or an old one: as npm packages, which carry the headers too.
 setup_node_version=22.23.3
 setup_npm_version=10.9.9
 
 # command or file : Debian package : why
-setup_needs_run="
+setup_to_build="
 g++                    : g++           : compiles the dataplane
 make                   : make          : builds the dataplane
 python3                : python3       : node-gyp writes the build files with it
 /usr/include/pcap.h    : libpcap-dev   : the reference dataplane captures with it
+"
+setup_to_run="
 nft                    : nftables      : guard and ARP table
 ip                     : iproute2      : addresses, links, network namespaces
 setpriv                : util-linux    : ends the lab's processes with the lab
@@ -25,18 +28,20 @@ curl                   : curl          : the demo's client
 ping                   : iputils-ping  : ICMP through the virtual IP
 "
 # Of these the engine bpf is built, which is taken where it loads; without them userspace serves.
-setup_wants_bpf="
+setup_to_build_bpf="
 /usr/include/bpf/bpf.h : libbpf-dev    : builds the engine bpf
 clang                  : clang         : builds the engine bpf
 "
-setup_needs_test="
+setup_to_check="
+clang-format           : clang-format   : format check of the dataplane
+"
+setup_to_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
 keepalived             : keepalived     : must not send from the virtual IP of its interface
 clang++                : clang         : builds the fuzzers and the sanitized tests
 llvm-cov               : llvm          : coverage of the verdict
-clang-format           : clang-format   : format check of the dataplane
 clang-tidy             : clang-tidy     : static analysis of the dataplane
 pacemakerd             : pacemaker      : the cluster test
 corosync               : corosync       : the cluster test
@@ -51,7 +56,23 @@ dig                    : bind9-dnsutils : asks that unbound
 sshd                   : openssh-server : runs the recipe for sshd
 ssh                    : openssh-client : logs in to that sshd
 sysctl                 : procps         : sets what the recipes tell to set
+lintian                : lintian        : checks the Debian package
 "
+
+# What a level cannot do without, and what it goes on without.
+setup_needs() {
+  echo "$setup_to_build"
+  case $setup_level in
+    run) echo "$setup_to_run" ;;
+    test) echo "$setup_to_run$setup_to_build_bpf$setup_to_check$setup_to_test" ;;
+  esac
+}
+setup_wants() {
+  case $setup_level in
+    run) echo "$setup_to_build_bpf" ;;
+    quick) echo "$setup_to_check" ;;
+  esac
+}
 
 setup_say() { echo "setup: $*" >&2; }
 
@@ -159,16 +180,13 @@ setup_sanitizer_runtimes() {
 }
 
 setup_packages() {
-  local needs=$setup_needs_run packages
-  [ "$setup_level" = test ] && needs+=$setup_needs_test$setup_wants_bpf
-  packages=$(setup_missing_packages <<<"$needs")
+  local packages
+  packages=$(setup_missing_packages < <(setup_needs))
   # shellcheck disable=SC2086  # one word a package
   setup_install_packages $packages || return
-  if [ "$setup_level" = run ]; then
-    packages=$(setup_missing_packages <<<"$setup_wants_bpf")
-    # shellcheck disable=SC2086
-    setup_install_packages $packages || setup_say "going on without: the engine userspace will serve"
-  fi
+  packages=$(setup_missing_packages < <(setup_wants))
+  # shellcheck disable=SC2086
+  setup_install_packages $packages || setup_say "going on without: $packages"
   if [ "$setup_level" = test ]; then setup_sanitizer_runtimes; fi
 }
 
@@ -253,6 +271,14 @@ setup_build() {
   setup_quietly npm run build
 }
 
+# The last word, so that nobody overlooks it among what was installed.
+setup_say_engines() {
+  local why
+  [ -e native/build/Release/clusteripd_bpf.node ] && return
+  why=$(node native/bpf/toolchain.cjs why)
+  setup_say "built without the engine bpf${why:+: $why}; the engine userspace serves"
+}
+
 # What a build by another user left behind, or a checkout of another one, cannot be built in.
 setup_tree_is_writable() {
   local place
@@ -267,12 +293,13 @@ setup_tree_is_writable() {
 
 setup() {
   case $setup_level in
-    run | test) ;;
-    *) setup_say "unknown level $setup_level: run or test"; return 2 ;;
+    run | quick | test) ;;
+    *) setup_say "unknown level $setup_level: run, quick or test"; return 2 ;;
   esac
   # An ordinary user's PATH has no place for the tools of the administrator.
   export PATH="$PATH:/usr/sbin:/sbin"
-  setup_tree_is_writable && setup_packages && setup_node && setup_headers && setup_libraries && setup_build
+  setup_tree_is_writable && setup_packages && setup_node && setup_headers && setup_libraries && setup_build &&
+    setup_say_engines
 }
 
 setup

@@ -1,6 +1,7 @@
 // What engine "bpf" is built with, and what its absence means.
 //
 //     node toolchain.cjs probe           prints 1 when the engine can be built, else 0 (for binding.gyp)
+//     node toolchain.cjs why             prints why it cannot be built; nothing when it can
 //     node toolchain.cjs compile OUTPUT  compiles the programs; without clang, copies those that were shipped
 //
 // Without the engine everything else is built, and the daemon says what was missing.
@@ -20,7 +21,7 @@ function whyNoLibbpf() {
   });
   if (headers.status !== 0) return "the headers of libbpf are missing (package libbpf-dev)";
   const major = Number(/libbpf_major\s+(\d+)/.exec(headers.stdout)?.[1]);
-  return major >= 1 ? undefined : "libbpf is older than 1.0";
+  return major >= 1 ? undefined : "libbpf is older than 1.0, as before Debian 12 and Ubuntu 24.04";
 }
 
 function whyNoClang() {
@@ -32,8 +33,12 @@ function whyNoClang() {
   return clang.status === 0 ? undefined : "clang does not know the target 'bpf'";
 }
 
+function whyNot() {
+  return whyNoLibbpf() ?? (existsSync(shipped) ? undefined : whyNoClang());
+}
+
 function probe() {
-  const why = whyNoLibbpf() ?? (existsSync(shipped) ? undefined : whyNoClang());
+  const why = whyNot();
   if (why !== undefined) console.error(`clusteripd: engine 'bpf' is not built: ${why}`);
   process.stdout.write(why === undefined ? "1" : "0");
 }
@@ -62,4 +67,5 @@ function compile(output) {
 }
 
 if (process.argv[2] === "probe") probe();
+else if (process.argv[2] === "why") process.stdout.write(whyNot() ?? "");
 else compile(process.argv[3]);

@@ -13,15 +13,15 @@ namespace {
 
 // Arrays of exactly this length, so that AddressSanitizer sees the first element too many.
 struct Flows {
-  explicit Flows(std::size_t size, std::mt19937& random)
-      : size(size), saddr(size), source(size), destination(size), buckets(size) {
-    for (std::size_t i = 0; i < size; ++i) {
+  explicit Flows(std::size_t count, std::mt19937& random)
+      : size(count), saddr(count), source(count), destination(count), buckets(count) {
+    for (std::size_t i = 0; i < count; ++i) {
       saddr[i] = static_cast<std::uint32_t>(random());
       source[i] = static_cast<std::uint16_t>(random());
       destination[i] = static_cast<std::uint16_t>(random());
     }
-    if (size > 0) saddr[0] = source[0] = destination[0] = 0;
-    if (size > 1) saddr[1] = 0xffffffff;
+    if (count > 0) saddr[0] = source[0] = destination[0] = 0;
+    if (count > 1) saddr[1] = 0xffffffff;
   }
 
   std::size_t size;

@@ -13,6 +13,9 @@
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "dataplane.h"
 #include "network.h"
@@ -24,7 +27,9 @@ namespace clusterip::test {
 
 using std::chrono::milliseconds;
 
-inline constexpr milliseconds kSoon{2000};
+// For what takes a moment on an idle machine. A busy one, under a sanitizer, may take long for
+// anything.
+inline constexpr milliseconds kSoon{60000};
 inline constexpr milliseconds kNever{100};
 inline constexpr std::uint8_t kNodes = 4;
 inline constexpr const char* kMacDigits = "d1d85acccc21";
@@ -50,7 +55,9 @@ inline VirtualIpSettings settings(std::uint16_t local_mask) {
   static void name(std::size_t workers)
 
 inline std::unique_ptr<Dataplane> started(std::size_t workers = 1) {
-  auto result = Dataplane::start(kTunName, workers);
+  auto queues = Tun::open(kTunName, workers);
+  REQUIRE(std::holds_alternative<std::vector<Tun>>(queues));
+  auto result = Dataplane::start(std::get<std::vector<Tun>>(std::move(queues)), kSoon);
   REQUIRE(std::holds_alternative<std::unique_ptr<Dataplane>>(result));
   return std::get<std::unique_ptr<Dataplane>>(std::move(result));
 }
@@ -127,7 +134,7 @@ inline bool is_local(unsigned bucket, std::uint16_t mask) {
 // Waits until the dataplane has received as many frames.
 inline NicCounters counters_after(Dataplane& dataplane, Dataplane::Id nic, std::uint64_t received) {
   NicCounters counters = counters_of(dataplane, nic);
-  for (int i = 0; i < 300 && counters.received.frames + counters.kernel_dropped < received; ++i) {
+  for (int i = 0; i < 6000 && counters.received.frames + counters.kernel_dropped < received; ++i) {
     std::this_thread::sleep_for(milliseconds(10));
     counters = counters_of(dataplane, nic);
   }

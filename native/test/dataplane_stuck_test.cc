@@ -46,7 +46,7 @@ class Pair {
  public:
   static constexpr std::uint16_t kMask = 0b0001;
 
-  explicit Pair(milliseconds timeout = milliseconds(500)) : peer_("peer0") {
+  explicit Pair(milliseconds timeout = milliseconds(1500)) : peer_("peer0") {
     std::vector<Tun> queues;
     for (const Pipe& pipe : pipes_) queues.push_back(pipe.queue());
     auto result = Dataplane::start(std::move(queues), timeout);

@@ -19,7 +19,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kSoon{2000};
+constexpr milliseconds kSoon{60000};
 constexpr std::size_t kVnetHeader = sizeof(VnetHeader);
 
 // Datagrams take the place of captured frames.
@@ -42,7 +42,7 @@ struct Pair {
 
 // Waits until the capture has something, then reads it.
 std::size_t receive_soon(FrameBatch& batch, const Capture& capture) {
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 6000; ++i) {
     const std::size_t count = batch.receive(capture.fd());
     if (count != 0) return count;
     std::this_thread::sleep_for(milliseconds(10));

@@ -1,5 +1,6 @@
 /** The client: one command, usually one request to the daemon. */
 import { Command } from "commander";
+import { packageVersion } from "../daemon/status.ts";
 import { DEFAULT_SOCKET, SOCKET_VARIABLE, socketPath } from "../settings/options.ts";
 import { addExplainCommand } from "./explain-command.ts";
 import { addImportCommand } from "./import-command.ts";
@@ -11,6 +12,7 @@ import { addToolCommands } from "./tool-commands.ts";
 export function clusteripProgram(): Command {
   const program = new Command("clusterip")
     .description("Controls clusteripd: virtual IP addresses that several hosts share by hash buckets.")
+    .version(packageVersion())
     .option(
       "--socket <PATH>",
       `the control socket (default: ${DEFAULT_SOCKET}, environment ${SOCKET_VARIABLE})`,

@@ -1,4 +1,4 @@
-/** The commands that ask the daemon: add, del, nodes, status; and cleanup, which needs none. */
+/** The commands that ask the daemon: add, del, nodes, status, reload; and cleanup, which needs none. */
 import { type Command, Option } from "commander";
 import { call } from "../api/client.ts";
 import { type NodesBody, paths, type RemovedBody } from "../api/contract.ts";
@@ -19,6 +19,7 @@ export function addServeCommands(program: Command, socket: SocketOf): void {
   addDel(program, socket);
   addNodes(program, socket);
   addStatus(program, socket);
+  addReload(program, socket);
   addCleanup(program, socket);
 }
 
@@ -119,6 +120,16 @@ function addStatus(program: Command, socket: SocketOf): void {
       if (options.json === true) printJson(answer);
       else if (vip === undefined) print(renderStatus(answer as DaemonStatus));
       else print(`${renderVirtualIp(answer as VirtualIpStatus)}\n`);
+    });
+}
+
+function addReload(program: Command, socket: SocketOf): void {
+  program
+    .command("reload")
+    .description("have the daemon read its configuration file again; a file with an error changes nothing")
+    .action(async () => {
+      await call(socket(), "POST", paths.reload);
+      print("reloaded\n");
     });
 }
 

@@ -1,20 +1,21 @@
 /** Runs the system's own tools (ip, nft) and turns their failures into sentences. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync } from "node:fs";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { openInput } from "./input-file.ts";
 
 /** A tool that hangs must not hang the daemon. */
 const TIMEOUT_MS = 10_000;
 
 /**
- * Runs a program with the given standard input.
+ * Runs a program with the given standard input, which is a file ({@link openInput}).
  *
  * @returns its standard output
  * @throws CLUSTERIP_NO_TOOL when it cannot be started, CLUSTERIP_HOST when it fails
  */
 export function run(program: string, args: readonly string[], input = ""): Promise<string> {
   return new Promise((resolve, reject) => {
-    // Its pipes are not there where the host has no file descriptors for them: "error" follows.
-    const child: ChildProcess = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = start(program, args, input);
     // Not spawn's own timeout: where there is no such program, it would keep us running until its end.
     const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
     const stdout: Buffer[] = [];
@@ -45,8 +46,24 @@ export function run(program: string, args: readonly string[], input = ""): Promi
         new ClusterIpError("CLUSTERIP_HOST", `'${[program, ...args].join(" ")}' failed (${how}): ${said}`),
       );
     });
-    // A program that ends without reading its input is told by its exit status, not by EPIPE.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(input);
   });
+}
+
+/** The child's pipes are not there where the host has no file descriptors for them: "error" follows. */
+function start(program: string, args: readonly string[], input: string): ChildProcess {
+  if (input === "") return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const descriptor = openInput(input);
+  if (descriptor !== undefined) {
+    try {
+      return spawn(program, args, { stdio: [descriptor, "pipe", "pipe"] });
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  // Nowhere is room for a file. Most programs take a socket too, and a repair must not wait for the room.
+  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
+  // A program that ends without reading its input is told by its exit status, not by EPIPE.
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(input);
+  return child;
 }

@@ -17,7 +17,8 @@ export const configOptions = [
     argument: "PATH",
     required: false,
     defaultText: DEFAULT_SOCKET,
-    description: "the control socket; the option --socket goes before it; not changed by a reload",
+    description:
+      "the control socket; the option --socket takes precedence; not changed by a reload. For the installed service, Environment=CLUSTERIPD_SOCKET=... in a drop-in instead says it to its reload too",
   },
   {
     name: "log-level",

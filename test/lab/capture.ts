@@ -8,8 +8,8 @@ import { BRIDGE, type Host, NIC } from "./host.ts";
 import type { Lab } from "./lab.ts";
 import type { TrackedProcess } from "./processes.ts";
 
-const START_TIMEOUT_MS = 10_000;
-const FRAMES_TIMEOUT_MS = 2000;
+const START_TIMEOUT_MS = 60_000;
+const FRAMES_TIMEOUT_MS = 30_000;
 /** tcpdump's own buffer in the kernel, in KiB. */
 const BUFFER_KIB = 65_536;
 /** In immediate mode the buffer has slots of this size: with tcpdump's own 256 KiB there would be only 256. */

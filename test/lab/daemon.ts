@@ -106,7 +106,7 @@ export async function startDaemon(lab: Lab, node: Host, options: DaemonOptions):
   );
   closeSync(logDescriptor);
   const daemon = new Daemon(node, child, { socket, config, log });
-  await waitUntilAnswering(daemon, options.startTimeoutMs ?? 45_000);
+  await waitUntilAnswering(daemon, options.startTimeoutMs ?? 60_000);
   return daemon;
 }
 

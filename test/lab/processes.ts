@@ -5,7 +5,9 @@
  * started. Children are also started with a parent-death signal: they die with the test runner even when that
  * is killed with -9 and no handler of ours runs.
  */
-import { type ChildProcess, execFile, type StdioOptions, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
+import { closeSync } from "node:fs";
+import { openInput } from "../../src/host/input-file.ts";
 
 export interface ExecOptions {
   timeoutMs?: number;
@@ -21,8 +23,8 @@ export interface ExecResult {
   stderr: string;
 }
 
+/** For what hangs. A machine that runs much else may take long for anything, and no test is to depend on that. */
 const DEFAULT_TIMEOUT_MS = 60_000;
-const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
 /** Runs a command to its end. Any exit status is a result; a timeout or a signal is an error. */
 export function run(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
@@ -30,27 +32,34 @@ export function run(argv: readonly string[], options: ExecOptions = {}): Promise
   if (file === undefined) return Promise.reject(new Error("an empty command"));
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   return new Promise((resolve, reject) => {
-    const child = execFile(
-      file,
-      args,
-      {
-        timeout: timeoutMs,
-        killSignal: "SIGKILL",
-        maxBuffer: MAX_OUTPUT_BYTES,
-        env: { ...process.env, ...options.env },
-      },
-      (error, stdout, stderr) => {
-        if (error === null) resolve({ status: 0, stdout, stderr });
-        else if (typeof error.code === "number") resolve({ status: error.code, stdout, stderr });
-        else {
-          const why = error.killed ? `no end within ${timeoutMs} ms` : (error.signal ?? error.message);
-          reject(new Error(`${argv.join(" ")}: ${why}\n${stdout}${stderr}`));
-        }
-      },
-    );
-    // A command that exits without reading its input closes the pipe under us: its exit status tells the story.
-    child.stdin?.on("error", () => {});
-    child.stdin?.end(options.input ?? "");
+    // A file, as the daemon does it: some versions of nft take no socket, which Node.js would make for a text.
+    const input = options.input === undefined ? "ignore" : openInput(options.input);
+    if (input === undefined) throw new Error(`${argv.join(" ")}: no room for its input`);
+    const env = { ...process.env, ...options.env };
+    const child = spawn(file, args, { stdio: [input, "pipe", "pipe"], env });
+    if (input !== "ignore") closeSync(input);
+    const output = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name]?.setEncoding("utf8").on("data", (text: string) => {
+        output[name] += text;
+      });
+    }
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      child.kill("SIGKILL");
+    }, timeoutMs);
+    const fail = (why: string): void =>
+      reject(new Error(`${argv.join(" ")}: ${why}\n${output.stdout}${output.stderr}`));
+    child.on("error", (error) => {
+      clearTimeout(timer);
+      fail(error.message);
+    });
+    child.on("close", (status, signal) => {
+      clearTimeout(timer);
+      if (status !== null) resolve({ status, ...output });
+      else fail(isLate ? `no end within ${timeoutMs} ms` : `${signal}`);
+    });
   });
 }
 
@@ -96,7 +105,7 @@ export class TrackedProcess {
   }
 
   /** Sends a signal and waits for the end; rejects when the process outlives the timeout. */
-  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = 45_000): Promise<ExitStatus> {
+  async kill(signal: NodeJS.Signals = "SIGTERM", timeoutMs = DEFAULT_TIMEOUT_MS): Promise<ExitStatus> {
     if (this.running) this.child.kill(signal);
     let timer: NodeJS.Timeout | undefined;
     const timeout = new Promise<never>((_resolve, reject) => {

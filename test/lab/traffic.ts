@@ -183,7 +183,7 @@ export class HttpLoad {
 
   /** Starts no more requests, waits for those on their way and reports. */
   async stop(): Promise<HttpLoadReport> {
-    await this.process.kill("SIGTERM", 60_000);
+    await this.process.kill("SIGTERM");
     return this.finished();
   }
 }
@@ -206,7 +206,7 @@ export async function sendFrames(
   const input = JSON.stringify(frames.map((frame) => Buffer.from(frame).toString("hex")));
   const pinned = options.cpu === undefined ? [] : ["taskset", "--cpu-list", String(options.cpu)];
   const argv = [...pinned, process.execPath, trafficProgram("send-frames"), ...args];
-  await host.exec(argv, { input, timeoutMs: 60_000 });
+  await host.exec(argv, { input });
 }
 
 async function outputContains(process: TrackedProcess, text: string, timeoutMs = 60_000): Promise<void> {

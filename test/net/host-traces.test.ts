@@ -30,14 +30,14 @@ import {
 /** A firewall as one finds it: the same families and hooks as ours, a set, and a table with a similar name. */
 const OTHER_TABLES = `
 table netdev filter {
-  chain in { type filter hook ingress device "eth0" priority -500; policy accept; ether type 0x88cc drop; }
+  chain incoming { type filter hook ingress device "eth0" priority -500; policy accept; ether type 0x88cc drop; }
 }
 table arp filter {
-  chain out { type filter hook output priority 0; policy accept; arp saddr ip 10.77.0.99 drop; }
+  chain outgoing { type filter hook output priority 0; policy accept; arp saddr ip 10.77.0.99 drop; }
 }
 table inet clusteripd2 {
   set blocked { type ipv4_addr; flags timeout; timeout 10m; }
-  chain in { type filter hook input priority 0; policy accept; ip saddr @blocked drop; tcp dport 9 reject; }
+  chain incoming { type filter hook input priority 0; policy accept; ip saddr @blocked drop; tcp dport 9 reject; }
 }
 `;
 const SECOND_VIP = "10.77.0.101";

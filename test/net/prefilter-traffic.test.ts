@@ -270,7 +270,7 @@ describeNet("foreign-sampling auto", {}, () => {
     const isAttached = async (): Promise<boolean> =>
       (await nicOf(cluster, 1)).prefilter?.state === "attached";
     await flood;
-    await expect.poll(isAttached, { timeout: 5000 }).toBe(true);
+    await expect.poll(isAttached).toBe(true);
     expect((await nicOf(cluster, 1)).prefilter?.sampling).toBeGreaterThan(1);
     expectSumsToHold(await nicOf(cluster, 1));
   });

@@ -52,7 +52,7 @@ class ReferenceNode {
     const settings = ["--total-nodes", String(NODES), "--local-node", String(REFERENCE_NODE)];
     const argv = [process.execPath, program, "--vip", lab.vip, "--hashmode", hashMode, ...settings];
     const reference = new ReferenceNode(node.spawn(argv));
-    await vi.waitFor(() => expect(reference.#output).toContain("ready"), { timeout: 20_000 });
+    await vi.waitFor(() => expect(reference.#output).toContain("ready"), { timeout: 60_000 });
     return reference;
   }
 
@@ -143,7 +143,7 @@ describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
       const recording = await capture(lab, lab.switch, "icmp[icmptype] == icmp-echoreply");
       await Promise.all(
         sources.map((source) =>
-          lab.client().exec(["ping", "-q", "-c", "2", "-i", "0.3", "-W", "3", "-I", source, lab.vip]),
+          lab.client().exec(["ping", "-q", "-c", "2", "-i", "0.3", "-W", "10", "-I", source, lab.vip]),
         ),
       );
       const replies = (await run(["tcpdump", "-n", "-e", "-r", await recording.stop()])).stdout;
@@ -168,7 +168,7 @@ describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
       reference.spawn(["iperf3", "--server", "--one-off", "--bind", lab.vip]);
       const merged = await capture(lab, reference, `dst host ${lab.vip} and greater 3000`);
       const upload = ["iperf3", "--client", lab.vip, "--bind", source, "--bytes", "20M", "--json"];
-      const report = await vi.waitFor(() => lab.client().exec(upload), { timeout: 20_000, interval: 200 });
+      const report = await vi.waitFor(() => lab.client().exec(upload), { timeout: 60_000, interval: 200 });
       // The server reports when the client has sent the last octet, not when it has got it.
       expect(JSON.parse(report).end.sum_received.bytes).toBeGreaterThan(10_000_000);
       const frames = (await run(["tcpdump", "-n", "-r", await merged.stop()])).stdout.split("\n");

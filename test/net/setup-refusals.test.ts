@@ -21,7 +21,7 @@ describeNet("a clone of another user", { tools: ["setpriv"] }, () => {
   it("is refused in one sentence, before anything is installed or built", () => {
     const asNobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     const demo = path.join(clone, "scripts/demo");
-    const options = { encoding: "utf8", timeout: 10_000 } as const;
+    const options = { encoding: "utf8", timeout: 60_000 } as const;
     const { status, stdout, stderr } = spawnSync("setpriv", [...asNobody, demo], options);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
     expect(stderr).toMatch(

@@ -95,7 +95,20 @@ describeNet("every request is answered once, by the owner of its bucket", { tool
       const outputs = await inParallel(cluster.sources.length, 10, (index) => {
         const saddr = cluster.sources[index] ?? "";
         const count = String(ECHOES_PER_SOURCE);
-        const ping = ["ping", "-q", "-n", "-I", saddr, "-c", count, "-i", "0.02", "-W", "2", cluster.lab.vip];
+        const ping = [
+          "ping",
+          "-q",
+          "-n",
+          "-I",
+          saddr,
+          "-c",
+          count,
+          "-i",
+          "0.02",
+          "-W",
+          "10",
+          cluster.lab.vip,
+        ];
         return cluster.lab.client().exec(ping);
       });
       // ping waits for the last reply only twice as long as the replies before it took; the capture decides.

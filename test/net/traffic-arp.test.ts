@@ -95,7 +95,7 @@ describeNet("ARP for the virtual IP", { tools: ["arping", "ping"] }, () => {
         .map(({ from }) => cluster.nodeOfMac(from)),
     );
     expect([...answeringNodes.keys()].sort()).toEqual(["node1", "node2", "node3"]);
-    await cluster.lab.client().exec(["ping", "-q", "-c", "1", "-W", "2", cluster.lab.vip]);
+    await cluster.lab.client().exec(["ping", "-q", "-c", "1", "-W", "10", cluster.lab.vip]);
     expect((await cluster.lab.client().arpTable()).get(cluster.lab.vip)).toBe(cluster.clusterMac);
   });
 

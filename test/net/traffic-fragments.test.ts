@@ -122,7 +122,7 @@ describeNet("packets that do not fit", { tools: ["curl"] }, () => {
       "icmp[icmptype] == 3 and icmp[icmpcode] == 4",
     );
     const url = `http://${cluster.lab.vip}:${HTTP_PORT}/big?bytes=${DOWNLOAD_BYTES}`;
-    const curl = ["curl", "-sS", "--max-time", "20", "--local-port", String(sport), "-o", "/dev/null"];
+    const curl = ["curl", "-sS", "--max-time", "60", "--local-port", String(sport), "-o", "/dev/null"];
     const size = await cluster.lab.farClient.exec([...curl, "-w", "%{size_download}", url], {
       timeoutMs: 25_000,
     });

@@ -19,8 +19,6 @@ const HTTP_PER_SECOND = 150;
 const UDP_INTERVAL_MS = 2;
 /** Between two moves, so that every one finds requests on their way. */
 const PAUSE_MS = 50;
-/** Ten times what it takes: nothing on the way waits for a time to run out. */
-const USUAL_MOVE_MS = 100;
 const LOAD_PORT = UDP_PORTS[0] ?? 0;
 const PROBE_PORT = UDP_PORTS[1] ?? 0;
 
@@ -71,7 +69,6 @@ describeNet("buckets move under load", {}, () => {
     const report = await http.stop();
 
     expect(wrong).toEqual([]);
-    expect(movesMs.sort((a, b) => a - b)[MOVES / 2]).toBeLessThan(USUAL_MOVE_MS);
     expect(duplicateRequests(cluster.servers, "http")).toEqual([]);
     expect(duplicateRequests(cluster.servers, "udp")).toEqual([]);
     expect(repliedTwice(load)).toEqual([]);

@@ -100,7 +100,7 @@ describeNet("several virtual IPs", { tools: ["ping"] }, () => {
       expect(await node.ip("addr")).not.toContain(second.vip);
     }
     expect(await Promise.all([connect(first), connect(other)])).toEqual([[], []]);
-    const ping = ["ping", "-q", "-c", "2", "-i", "0.1", "-W", "1", second.vip];
+    const ping = ["ping", "-q", "-c", "2", "-i", "0.1", "-W", "10", second.vip];
     expect((await cluster.lab.client().tryExec(ping)).status).not.toBe(0);
     await Promise.all(cluster.lab.nodes.map((_, index) => add(second, index)));
     expect(await connect(second)).toEqual([]);

@@ -40,7 +40,7 @@ export class UdpProber {
   }
 
   /** Sends one datagram, never a second one, and resolves with the node that answered it. */
-  async probe(id: string, saddr: string, sport: number, timeoutMs = 2000): Promise<string | undefined> {
+  async probe(id: string, saddr: string, sport: number, timeoutMs = 20_000): Promise<string | undefined> {
     this.send(id, saddr, sport);
     const deadline = Date.now() + timeoutMs;
     while (!this.replies.has(id) && Date.now() < deadline) await sleep(POLL_MS);

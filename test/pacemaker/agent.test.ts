@@ -91,7 +91,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await Promise.all(instances.map((extra) => statusOf("stop", extra)))).toEqual(Array(8).fill(0));
     // With the last bucket goes the address.
     const addresses = (): Promise<string> => lab.node(1).ip("addr", "show", "dev", "eth0");
-    await expect.poll(addresses, { timeout: 3000 }).not.toContain(lab.vip);
+    await expect.poll(addresses).not.toContain(lab.vip);
   });
 
   it("announces the address with the cluster MAC, from the MAC of the interface", async () => {
@@ -140,12 +140,12 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).linkDown();
     await expect
-      .poll(() => agent("monitor"), { timeout: 3000 })
+      .poll(() => agent("monitor"))
       .toMatchObject({ status: ocf.generic, stderr: expect.stringContaining("eth0 is down") });
     expect(await statusOf("stop")).toBe(ocf.success);
     await lab.node(1).linkUp();
     expect(await statusOf("start")).toBe(ocf.success);
-    await expect.poll(() => statusOf("monitor"), { timeout: 3000 }).toBe(ocf.success);
+    await expect.poll(() => statusOf("monitor")).toBe(ocf.success);
   });
 
   it("the address removed and nft flushed by hand: put back before the next monitor", async () => {

@@ -40,6 +40,15 @@ test.each(commands)("$ %s", (command) => {
   else expect(execFileSync("sh", ["-c", command], { env, encoding: "utf8" })).not.toBe("");
 });
 
+test("it is shown and tested first, and installed before it is used", () => {
+  const text = readFileSync(path.join(root, "README.md"), "utf8");
+  // The second section: the title begins the first.
+  expect(text.split(/^##? /m)[2]?.match(/^\$ .*$/gm)).toEqual(["$ sudo scripts/demo", "$ sudo scripts/test"]);
+  const everything: readonly string[] = text.match(/^[$#] .*$/gm) ?? [];
+  const isUse = (command: string): boolean => /^[$#] (clusteripd?|systemctl) /.test(command);
+  expect(everything.indexOf("$ sudo scripts/install")).toBe(everything.findIndex(isUse) - 1);
+});
+
 test("the steps of the demo are those that it prints", () => {
   const demo = readFileSync(path.join(root, "scripts", "demo.ts"), "utf8");
   const steps = [...readFileSync(path.join(root, "README.md"), "utf8").matchAll(/^\[\d\/8\] (.*)$/gm)];

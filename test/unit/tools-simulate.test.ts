@@ -134,7 +134,7 @@ describe("simulate", () => {
     expect(result).toMatchObject({ isSample: true, countedFlows: 10_000, flows: 655_360 });
   });
 
-  it("is quick enough for the whole Internet", { timeout: 20_000 }, () => {
+  it("is quick enough for the whole Internet", () => {
     const result = run("0.0.0.0/0", { totalNodes: 16, ports: 64_512, maxHashes: 2 ** 20 });
     expect(result.flows).toBe(2 ** 32 * 64_512);
     expect(result.countedFlows).toBe(2 ** 20);

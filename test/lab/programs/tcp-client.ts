@@ -19,7 +19,7 @@ const { values: options } = parseArgs({
     count: { type: "string", default: "1" },
     "first-port": { type: "string", default: "20000" },
     parallel: { type: "string", default: "64" },
-    "timeout-ms": { type: "string", default: "5000" },
+    "timeout-ms": { type: "string", default: "10000" },
   },
 });
 

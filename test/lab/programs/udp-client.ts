@@ -22,7 +22,7 @@ const { values: options } = parseArgs({
     "first-port": { type: "string", default: "20000" },
     parallel: { type: "string", default: "128" },
     bytes: { type: "string", default: "0" },
-    "timeout-ms": { type: "string", default: "2000" },
+    "timeout-ms": { type: "string", default: "5000" },
     "linger-ms": { type: "string", default: "200" },
     tag: { type: "string", default: "udp" },
   },

@@ -106,6 +106,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
     }
     chunks.push(chunk);
   }
+  if (size === 0 && (request.method === "GET" || request.method === "DELETE")) return undefined;
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch (error) {

@@ -18,6 +18,7 @@ import type { Engine, EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
+import { syncRoutes } from "../host/routes.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import {
   type AddressFailure,
@@ -31,6 +32,7 @@ import {
   throwIfFailed,
 } from "./addresses.ts";
 import { planChange, type Taking } from "./change-plan.ts";
+import { findPrefixLength } from "./find-network.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
@@ -237,6 +239,10 @@ export class Serving {
       (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
     );
     this.#current = next;
+    // The next repair tries again, and says so when it fails.
+    await this.#syncRoutes(next, this.#links).catch((error: unknown) =>
+      this.#log.warn({ error: messageOf(error) }, "the routes to the clients are not as they should be"),
+    );
     // The change is in force: when this look fails, it must not be refused, and a repair looks again.
     await this.lookAtLinks().catch((error: unknown) =>
       this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
@@ -350,6 +356,7 @@ export class Serving {
     // An address without its tables would be answered for with the interface's own MAC.
     if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
     failures.push(...(await this.#clearLeaving()));
+    failures.push(...(await this.#attemptAsync({}, () => this.#repairRoutes())));
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
@@ -450,6 +457,22 @@ export class Serving {
 
   #findProblems(): readonly HostProblem[] {
     return findProblems(this.#current, this.#links, this.#engines.device);
+  }
+
+  async #repairRoutes(): Promise<void> {
+    const added = await this.#syncRoutes(this.#current, this.#links);
+    if (added.length > 0) this.#count("address", `routes put back: ${added.join(", ")}`);
+  }
+
+  /** Where only the virtual IP is of its network, its interface has no route to the clients: it gets one. */
+  #syncRoutes(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
+    const wanted = [...served.values()].flatMap(({ settings: { nic, addressHost, prefixLength } }) => {
+      const link = links.find(({ name }) => name === nic);
+      if (prefixLength === undefined || prefixLength > 31 || link?.isUp !== true) return [];
+      const hasOwn = findPrefixLength(addressHost, link, [], prefixLength) !== undefined;
+      return hasOwn ? [] : [{ device: nic, addressHost, prefixLength }];
+    });
+    return syncRoutes(wanted);
   }
 
   #engineOf(virtualIp: ServedVirtualIp): Engine {

@@ -331,6 +331,18 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     for (const extra of all) expect(await statusOf("stop", extra)).toBe(ocf.success);
   });
 
+  it("a daemon stopped in order leaves nothing that answers: a stop waits for nobody, and nothing comes back", async () => {
+    for (const extra of all.slice(0, 2)) expect(await statusOf("start", extra)).toBe(ocf.success);
+    await daemon.kill("SIGTERM");
+    // Longer than the test may take: to wait would fail it.
+    const patient = { OCF_RESKEY_restart_wait: "1000" };
+    expect(await statusOf("stop", patient)).toBe(ocf.success);
+    daemon = await start();
+    expect(await nodes()).toBe("2");
+    expect(await statusOf("monitor")).toBe(ocf.notRunning);
+    expect(await statusOf("monitor", instance(1))).toBe(ocf.success);
+  });
+
   it("start without a daemon says what to do", async () => {
     await daemon.kill("SIGTERM");
     const result = await agent("start");

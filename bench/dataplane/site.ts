@@ -2,7 +2,7 @@
  * A LAN of its own for one contender: a client, the nodes and, where the contender has one, a host in front. All
  * contenders of a measurement are up at the same time, so that runs can alternate; only one of them has traffic.
  */
-import { broadcastOf, deriveClusterMac, formatIpv4, parseIpv4 } from "../../src/index.ts";
+import { deriveClusterMac, formatIpv4, parseIpv4 } from "../../src/index.ts";
 import type { Daemon } from "../../test/lab/daemon.ts";
 import type { Host } from "../../test/lab/host.ts";
 import { Lab } from "../../test/lab/lab.ts";
@@ -90,7 +90,7 @@ export class Site {
 
   clusterMac(vip: string = this.vip): string {
     const address = parseIpv4(vip);
-    return deriveClusterMac(address, this.lab.prefixLength, broadcastOf(address, this.lab.prefixLength));
+    return deriveClusterMac(address, this.lab.prefixLength);
   }
 
   close(): Promise<void> {

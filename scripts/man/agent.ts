@@ -57,7 +57,7 @@ export function agentPage(agentFile: string): ManPage {
           literal(
             "primitive vip ocf:clusteripd:ClusterIP \\",
             "  params ip=192.168.1.100 cidr_netmask=24 nic=eth0 \\",
-            "  op monitor interval=10s timeout=20s",
+            "  op monitor interval=3s timeout=20s",
             "clone vips vip \\",
             "  meta globally-unique=true clone-max=3 clone-node-max=3 \\",
             "  interleave=true resource-stickiness=0",
@@ -70,7 +70,7 @@ export function agentPage(agentFile: string): ManPage {
           literal(
             "pcs resource create vip ocf:clusteripd:ClusterIP \\",
             "  ip=192.168.1.100 cidr_netmask=24 nic=eth0 \\",
-            "  op monitor interval=10s timeout=20s \\",
+            "  op monitor interval=3s timeout=20s \\",
             "  clone vips globally-unique=true clone-max=3 clone-node-max=3 \\",
             "  interleave=true meta resource-stickiness=0",
           ),

@@ -3,12 +3,13 @@
  * before, so that every request can be repeated; and the announcement.
  */
 import { z } from "zod";
+import { deriveClusterMac } from "../core/cluster-mac.ts";
 import { ClusterIpError } from "../core/errors.ts";
-import { parseIpv4 } from "../core/ipv4.ts";
+import { formatIpv4, parseIpv4, tryParseIpv4 } from "../core/ipv4.ts";
 import { MAX_NODES } from "../core/node-set.ts";
 import type { Announcement } from "../daemon/announcer.ts";
 import type { Daemon } from "../daemon/daemon.ts";
-import { parseVirtualIp } from "../settings/virtual-ip.ts";
+import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { ok, type Route, VIP } from "./route.ts";
 
 const NODE = new RegExp(`^${VIP}/nodes/(?<node>[^/]+)$`);
@@ -21,7 +22,12 @@ const announceSchema = z.strictObject({
 
 const takeSchema = z.looseObject({
   announce: z.unknown().optional(),
-  create: z.boolean("'create' must be true or false").default(true),
+  create: z.boolean().default(true),
+  check: z.boolean().default(false),
+  broadcast: z
+    .string()
+    .refine((text) => text === "+" || text === "-" || tryParseIpv4(text) !== undefined)
+    .optional(),
 });
 
 export function agentRoutes(daemon: Daemon): readonly Route[] {
@@ -29,9 +35,11 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
     {
       method: "GET",
       path: NODE,
-      handle: async ({ vip, node }) => {
-        await daemon.checkNode(parseIpv4(vip), parseNode(node));
-        return ok({ node: parseNode(node), state: "running" });
+      handle: async ({ vip, node, body }) => {
+        const bucket = parseNode(node);
+        const addressHost = parseIpv4(vip);
+        await daemon.checkNode(addressHost, bucket, wantedOf(daemon, addressHost, bucket, await body()));
+        return ok({ node: bucket, state: "running" });
       },
     },
     {
@@ -40,20 +48,11 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       handle: async ({ vip, node, body }) => {
         const bucket = parseNode(node);
         const addressHost = parseIpv4(vip);
-        const parsed = takeSchema.safeParse(await body());
-        if (!parsed.success) {
-          throw new ClusterIpError(
-            "CLUSTERIP_BAD_REQUEST",
-            `The body must have the settings of the virtual IP, and may have "announce" and "create" (true or false).`,
-          );
-        }
-        const { announce, create, ...given } = parsed.data;
+        const { announce, create, check, broadcast, given } = parseTake(await body());
         const announcement = announce === undefined ? undefined : parseAnnouncement(announce);
-        // Without an interface the one of the virtual IP as it is served is meant.
-        const nic = daemon.nicOf(addressHost);
-        if (!create && nic === undefined) daemon.nodes(addressHost); // refuses
-        const settings = parseVirtualIp({ nic, ...given, vip, "local-node": [bucket] });
-        const nodes = await daemon.takeNode(settings, bucket, create);
+        if (!create) daemon.nodes(addressHost); // refuses
+        const settings = await completeSettings(daemon, addressHost, bucket, given, broadcast);
+        const nodes = await daemon.takeNode(settings, bucket, { create, check });
         // Behind the answer: with the bucket in force, nobody has to wait for it.
         if (announcement !== undefined)
           setImmediate(() => {
@@ -65,8 +64,12 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
     {
       method: "DELETE",
       path: NODE,
-      handle: async ({ vip, node }) =>
-        ok({ nodes: await daemon.releaseNode(parseIpv4(vip), parseNode(node)) }),
+      handle: async ({ vip, node, body }) => {
+        const bucket = parseNode(node);
+        const addressHost = parseIpv4(vip);
+        const wanted = wantedOf(daemon, addressHost, bucket, await body());
+        return ok({ nodes: await daemon.releaseNode(addressHost, bucket, wanted) });
+      },
     },
     {
       method: "POST",
@@ -79,6 +82,63 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       },
     },
   ];
+}
+
+type Given = Readonly<Record<string, unknown>>;
+
+interface Take extends z.infer<typeof takeSchema> {
+  /** the settings of the virtual IP */
+  readonly given: Given;
+}
+
+function parseTake(raw: unknown): Take {
+  const parsed = takeSchema.safeParse(raw);
+  if (!parsed.success) {
+    throw new ClusterIpError(
+      "CLUSTERIP_BAD_REQUEST",
+      `The body must have the settings of the virtual IP, and may have "announce", "create" and "check" (true or false) and "broadcast" (an address, + or -).`,
+    );
+  }
+  const { announce: _a, create: _c, check: _k, broadcast: _b, ...given } = parsed.data;
+  return { ...parsed.data, given };
+}
+
+/** With what the request leaves open: the interface, and the MAC where a broadcast address of its own is to be in it. */
+async function completeSettings(
+  daemon: Daemon,
+  addressHost: number,
+  bucket: number,
+  given: Given,
+  broadcast: string | undefined,
+): Promise<VirtualIpSettings> {
+  const served = daemon.settingsOf(addressHost);
+  // Without an interface the one of the virtual IP as it is served is meant.
+  const nic = given["nic"] ?? served?.nic ?? (await daemon.findNetwork(addressHost)).nic;
+  const settings = parseVirtualIp({ ...given, nic, vip: formatIpv4(addressHost), "local-node": [bucket] });
+  if (broadcast === undefined || served !== undefined || settings.clusterMac !== undefined) return settings;
+  const length = settings.prefixLength ?? (await daemon.findNetwork(addressHost, settings.nic)).prefixLength;
+  return { ...settings, clusterMac: deriveClusterMac(addressHost, length, broadcast) };
+}
+
+/** The settings that the bucket is to have, as far as they are given; undefined: whatever it has. */
+function wantedOf(
+  daemon: Daemon,
+  addressHost: number,
+  bucket: number,
+  raw: unknown,
+): VirtualIpSettings | undefined {
+  const served = daemon.settingsOf(addressHost);
+  if (raw === undefined) return undefined;
+  const { given } = parseTake(raw);
+  return parseVirtualIp({
+    nic: served?.nic ?? "any",
+    "total-nodes": served?.totalNodes ?? MAX_NODES,
+    hashmode: served?.hashMode,
+    "hash-init": served?.hashInit,
+    ...given,
+    vip: formatIpv4(addressHost),
+    "local-node": [bucket],
+  });
 }
 
 function parseAnnouncement(raw: unknown): Announcement & { readonly wait: boolean } {

@@ -44,6 +44,7 @@ async function readBody(request: IncomingMessage): Promise<unknown> {
     // Whatever else ends a stream of octets: the connection was closed or cut, or what came on it is no HTTP.
     throw isClusterIpError(error) ? error : new ClientGone(messageOf(error), { cause: error });
   }
+  if (size === 0 && (request.method === "GET" || request.method === "DELETE")) return undefined;
   try {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch (error) {

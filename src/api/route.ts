@@ -10,6 +10,7 @@ export interface Call {
   readonly vip: string;
   /** the bucket of the path, not checked */
   readonly node: string;
+  /** undefined where GET and DELETE have none */
   readonly body: () => Promise<unknown>;
 }
 

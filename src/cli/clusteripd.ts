@@ -150,6 +150,8 @@ async function stop(daemon: Daemon, control: ControlSocket, log: Log): Promise<v
         { cause: error },
       ),
     );
+    // The socket stays, as after a crash: without one, the resource agent takes the host for clean.
+    process.exit(exitStatus.refused);
   }
   await control
     .close()

@@ -10,6 +10,7 @@ export const errorCatalogue = {
   CLUSTERIP_BAD_TOTAL_NODES: "The number of nodes is outside 1 to 16.",
   CLUSTERIP_BAD_LOCAL_NODE: "A local node is not a number from 1 to the number of nodes.",
   CLUSTERIP_BAD_HASH_INIT: "The hash seed is not an unsigned 32-bit number.",
+  CLUSTERIP_BAD_NETMASK: "A prefix length is not a number from 1 to 32.",
   CLUSTERIP_BAD_NIC: "The interface name is not one that Linux allows, or it is no Ethernet interface.",
   CLUSTERIP_BAD_ENGINE: "The engine is not known.",
   CLUSTERIP_BAD_FLOW: "A flow (address, port, protocol) is malformed.",

@@ -8,6 +8,7 @@ import { UserspaceEngine } from "../engine/userspace.ts";
 import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
+import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
@@ -93,6 +94,8 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
       failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
     }
   }
+  const routes = listLinkRoutes().filter(({ isOurs }) => isOurs);
+  await removeRoutes(routes).catch((error: unknown) => failed.push(`routes stay: ${messageOf(error)}`));
   // An address that stays would be answered for with the interface's own MAC; under the tables it is silent.
   const tables = stuck.length === 0 ? await presentTables() : [];
   if (tables.length > 0) await applyTables(renderTables([], []));
@@ -100,6 +103,7 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   const gone = addresses.filter((a) => !stuck.some(({ address }) => includesAddress([a], address)));
   const removed = [
     ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),
+    ...routes.map((route) => `route to ${describeRoute(route)}`),
     ...judged.map(({ name }) => `BPF programs on ${name}`),
     ...bridges.map((name) => `mcast_router of the bridge ${name}, which has its own value again`),
     ...tables.map((family) => `nft table ${family} ${TABLE_NAME}`),

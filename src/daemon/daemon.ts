@@ -7,18 +7,20 @@ import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { type HostEvent, HostEvents, type WatchNft } from "../host/events.ts";
-import type { Link } from "../host/ip.ts";
+import { type Link, listLinks } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
+import { listLinkRoutes } from "../host/routes.ts";
 import { configureTun } from "../host/tun.ts";
 import { requireRoom } from "../settings/limits.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { Claims } from "./claims.ts";
+import { type FoundNetwork, findNetwork } from "./find-network.ts";
 import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
 import type { HostProblem } from "./problems.ts";
-import { requireSame } from "./require-same.ts";
+import { requireSame, requireSameBucket } from "./require-same.ts";
 import {
   type AskedVirtualIp,
   asksForTheSame,
@@ -57,6 +59,17 @@ const STOP_RETRY_MS = 200;
 
 /** After the ARP table had to be put back: neighbours may have heard the NIC's own MAC meanwhile. */
 const CORRECTION: Announcement = { count: 3, intervalMs: 200 };
+
+/** For a link that comes back after it was set up. */
+const LINK_RETURN_MS = 5000;
+const LINK_INTERVAL_MS = 200;
+
+export interface TakeOptions {
+  /** false: only if the virtual IP is served already */
+  readonly create: boolean;
+  /** CLUSTERIP_BROKEN, and the bucket is given up again, when frames to it are not answered here */
+  readonly check: boolean;
+}
 
 export interface DaemonParts {
   readonly engines: EngineSet;
@@ -186,10 +199,8 @@ export class Daemon {
   /**
    * Makes a bucket this node's, and serves its virtual IP if need be. Asked again it changes nothing,
    * so that a resource agent need not know what came before; other settings are refused.
-   *
-   * @param create false: only if the virtual IP is served already
    */
-  takeNode(settings: VirtualIpSettings, node: number, create = true): Promise<NodeSet> {
+  takeNode(settings: VirtualIpSettings, node: number, { create, check }: TakeOptions): Promise<NodeSet> {
     return this.#transaction(async () => {
       const { addressHost, vip } = settings;
       const served = this.#serving.current.get(addressHost);
@@ -198,40 +209,90 @@ export class Daemon {
         // Its bucket would not be answered here. The next look may find that it can be by now.
         throw new ClusterIpError(waits.why.code, `${vip} waits: ${waits.why.message}`, { cause: waits.why });
       }
-      if (served === undefined) {
-        if (!create) this.#served(addressHost); // refuses
-        requireRoom(this.#serving.current.size);
-        const links = await this.#serving.lookAtLinks();
-        const added = resolveVirtualIp(settings, "request", links, this.#engines);
-        await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
+      const links = await this.#take(settings, node, { create, check });
+      if (check) await this.#requireAnswered(addressHost, node, links);
+      const { localNodes } = this.#served(addressHost);
+      if (served === undefined)
         this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
-        return added.localNodes;
-      }
-      requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
-      if (served.localNodes.includes(node)) return served.localNodes;
-      const next = toNodeSet([...served.localNodes, node]);
-      this.#saved.setLocal(addressHost, next);
-      this.#log.info({ vip, node, localNodes: next }, "bucket taken");
-      return next;
+      else if (!served.localNodes.includes(node)) this.#log.info({ vip, node, localNodes }, "bucket taken");
+      return localNodes;
     });
+  }
+
+  /** The links as they were before the virtual IP was set up; none where it was served already. */
+  async #take(
+    settings: VirtualIpSettings,
+    node: number,
+    { create, check }: TakeOptions,
+  ): Promise<readonly Link[]> {
+    const { addressHost } = settings;
+    const served = this.#serving.current.get(addressHost);
+    if (served === undefined) {
+      if (!create) this.#served(addressHost); // refuses
+      requireRoom(this.#serving.current.size);
+      const links = await this.#serving.lookAtLinks();
+      const added = resolveVirtualIp(settings, "request", links, this.#engines);
+      const link = links.find(({ name }) => name === added.settings.nic);
+      // Not set up in vain: whoever asks may have to ask again until the cable is in.
+      if (check && link !== undefined && !(link.isUp && link.hasCarrier)) {
+        throw new ClusterIpError("CLUSTERIP_BROKEN", `The interface ${link.name} is down or has no carrier.`);
+      }
+      await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
+      return links;
+    }
+    requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
+    if (!served.localNodes.includes(node)) {
+      this.#saved.setLocal(addressHost, toNodeSet([...served.localNodes, node]));
+    }
+    return [];
+  }
+
+  /** Gives the bucket up again where it is not answered: the next owner can. */
+  async #requireAnswered(addressHost: number, node: number, before: readonly Link[]): Promise<void> {
+    const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(addressHost));
+    const { nic } = this.#served(addressHost).settings;
+    // Some drivers take the link down for a moment when a program is attached.
+    const hadCarrier = before.find(({ name }) => name === nic)?.hasCarrier === true;
+    const deadline = performance.now() + (hadCarrier ? LINK_RETURN_MS : 0);
+    while (why() !== undefined && performance.now() < deadline) {
+      await sleep(LINK_INTERVAL_MS);
+      await this.#serving.repair();
+    }
+    const reason = why();
+    if (reason === undefined) return;
+    this.#release(this.#served(addressHost), node);
+    throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${node} is not taken.`);
   }
 
   /**
    * Gives a bucket up; with the last one goes a virtual IP that came by request. It resolves as soon
    * as the bucket is not answered here any more, because its next owner waits for that; what remains
    * is removed behind it.
+   *
+   * @param wanted CLUSTERIP_NOT_FOUND, and nothing is given up, when the virtual IP is served with other settings
    */
-  releaseNode(addressHost: number, node: number): Promise<NodeSet> {
+  releaseNode(addressHost: number, node: number, wanted?: VirtualIpSettings): Promise<NodeSet> {
     return this.#transaction(async () => {
       const served = this.#saved.find(addressHost);
       if (served === undefined) return [];
+      requireSameBucket(served, this.#byOwnName(wanted));
       if (!served.localNodes.includes(node)) return served.localNodes;
-      const localNodes = served.localNodes.filter((other) => other !== node);
-      this.#saved.setLocal(addressHost, localNodes);
-      this.#log.info({ vip: served.settings.vip, node, localNodes }, "bucket released");
-      if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
-      return localNodes;
+      return this.#release(served, node);
     });
+  }
+
+  /** By an alternative name the same interface is meant as by its own. */
+  #byOwnName(wanted: VirtualIpSettings | undefined): VirtualIpSettings | undefined {
+    return wanted && { ...wanted, nic: this.#serving.ownNameOf(wanted.nic) };
+  }
+
+  #release(served: AskedVirtualIp, node: number): NodeSet {
+    const { vip, addressHost } = served.settings;
+    const localNodes = served.localNodes.filter((other) => other !== node);
+    this.#saved.setLocal(addressHost, localNodes);
+    this.#log.info({ vip, node, localNodes }, "bucket released");
+    if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
+    return localNodes;
   }
 
   #removeEmpty(addressHost: number): void {
@@ -246,13 +307,16 @@ export class Daemon {
    * Resolves when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's,
    * CLUSTERIP_BROKEN. Never amid a change, but it waits for nothing else: a monitor must not time
    * out because a repair takes long.
+   *
+   * @param wanted with other settings than those served the bucket is not this one
    */
-  async checkNode(addressHost: number, node: number): Promise<void> {
+  async checkNode(addressHost: number, node: number, wanted?: VirtualIpSettings): Promise<void> {
     await this.#serving.settled();
     const served = this.#asked(addressHost);
     if (!served.localNodes.includes(node)) {
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
     }
+    requireSameBucket(served, this.#byOwnName(wanted));
     if (isWaiting(served)) {
       throw new ClusterIpError("CLUSTERIP_BROKEN", served.why.message, { cause: served.why });
     }
@@ -325,9 +389,18 @@ export class Daemon {
     return { ...next, isAdopted: before.isAdopted };
   }
 
-  /** The interface of a virtual IP that is served or waits. */
-  nicOf(addressHost: number): string | undefined {
-    return this.#saved.find(addressHost)?.settings.nic;
+  /** Of a virtual IP that is served or waits. */
+  settingsOf(addressHost: number): VirtualIpSettings | undefined {
+    return this.#saved.find(addressHost)?.settings;
+  }
+
+  /**
+   * Where a virtual IP would be served that names no interface, and the prefix length of its network there.
+   *
+   * @throws CLUSTERIP_NO_NETWORK
+   */
+  async findNetwork(addressHost: number, nic?: string): Promise<FoundNetwork> {
+    return findNetwork(addressHost, await listLinks(), listLinkRoutes(), nic);
   }
 
   nodes(addressHost: number): NodeSet {

@@ -107,7 +107,7 @@ export function keepsMulticast({ bridge }: Link): boolean {
 
 function problemOfWay({ vip }: VirtualIpSettings, { reach, unanswered }: HostView): readonly HostProblem[] {
   const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, vip }];
-  if (reach?.localRoutes.has(vip) === false) {
+  if (reach?.withoutLocalRoute.has(vip) === true) {
     const what = `The kernel does not take packets to ${vip} for its own`;
     return problem("no-local-route", `${what}: there is no route of type local to it.`);
   }

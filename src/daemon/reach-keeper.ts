@@ -53,13 +53,14 @@ export class ReachKeeper {
   async repair(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
     const virtualIps = [...served.values()];
     const done = [...(await this.#repairBridges(virtualIps, links))];
-    await this.#look(virtualIps, links);
+    await this.look(virtualIps, links);
     const routes = await this.#repairRoutes(virtualIps, links);
-    if (routes.length > 0) await this.#look(virtualIps, links);
+    if (routes.length > 0) await this.look(virtualIps, links);
     return [...done, ...routes];
   }
 
-  async #look(virtualIps: readonly ServedVirtualIp[], links: readonly Link[]): Promise<void> {
+  /** Looks only; what fails is left unknown. */
+  async look(virtualIps: readonly ServedVirtualIp[], links: readonly Link[]): Promise<void> {
     this.#reach = undefined;
     if (virtualIps.length === 0) return;
     try {
@@ -79,7 +80,7 @@ export class ReachKeeper {
     const done: string[] = [];
     for (const { settings } of virtualIps) {
       const { vip, nic, addressHost } = settings;
-      if (this.#reach?.localRoutes.has(vip) !== false) continue;
+      if (this.#reach?.withoutLocalRoute.has(vip) !== true) continue;
       const holders = links.filter(({ addresses }) => addresses.some((a) => a.addressHost === addressHost));
       const device = holders.find(({ name }) => name === homeOf(nic, links)) ?? holders[0];
       // In a VRF it is in a table whose number only the VRF knows.

@@ -1,13 +1,15 @@
 /** From the settings of a virtual IP to what this host serves, with every reason why it cannot. */
-import { deriveClusterMac } from "../core/cluster-mac.ts";
+import { deriveClusterMac, usualBroadcast } from "../core/cluster-mac.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
-import { formatIpv4, networkHolds } from "../core/ipv4.ts";
+import { formatIpv4 } from "../core/ipv4.ts";
 import type { NodeSet } from "../core/node-set.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
+import { listLinkRoutes } from "../host/routes.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { findPrefixLength } from "./find-network.ts";
 import { homeOf, isSetByOthers } from "./placement.ts";
 import { whyUnfit } from "./unfit-address.ts";
 
@@ -118,21 +120,21 @@ export function resolveVirtualIp(
   };
 }
 
-function derivedMac({ addressHost, vip }: VirtualIpSettings, link: Link): string {
-  // The most specific network that holds the address; our own /32 is none.
-  const network = link.addresses
-    .filter((a) => !a.isOurs && networkHolds(a.addressHost, a.prefixLength, addressHost))
-    .sort((a, b) => b.prefixLength - a.prefixLength)[0];
-  if (network === undefined) {
-    const networks = link.addresses
-      .filter((a) => !a.isOurs)
-      .map((a) => `${formatIpv4(a.addressHost)}/${a.prefixLength}`);
-    throw new ClusterIpError(
-      "CLUSTERIP_NO_NETWORK",
-      `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${vip}, so its cluster MAC cannot be derived: give --clustermac.`,
-    );
+function derivedMac({ addressHost, vip, prefixLength }: VirtualIpSettings, link: Link): string {
+  // As IPaddr2: with cidr_netmask=32, which is common, the broadcast address is still that of the interface's network.
+  // Where that has none, it is that of the prefix, so that this node has the MAC that the others have.
+  const found = findPrefixLength(addressHost, link, listLinkRoutes(), prefixLength);
+  const length = prefixLength ?? found;
+  if (length !== undefined && (found !== undefined || length <= 30)) {
+    return deriveClusterMac(addressHost, length, usualBroadcast(addressHost, found ?? length));
   }
-  return deriveClusterMac(addressHost, network.prefixLength, network.broadcastHost);
+  const networks = link.addresses
+    .filter((a) => !a.isOurs && a.addressHost !== addressHost)
+    .map((a) => `${formatIpv4(a.addressHost)}/${a.prefixLength}`);
+  throw new ClusterIpError(
+    "CLUSTERIP_NO_NETWORK",
+    `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${vip}, so its cluster MAC cannot be derived: give --clustermac.`,
+  );
 }
 
 /** Whether two served virtual IPs differ in nothing but the local buckets. */

@@ -18,6 +18,7 @@ import type { Engine, EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
+import { syncRoutes } from "../host/routes.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import { linkNamed } from "../settings/nic-name.ts";
 import {
@@ -32,6 +33,7 @@ import {
   throwIfFailed,
 } from "./addresses.ts";
 import { planChange, type Taking } from "./change-plan.ts";
+import { findPrefixLength } from "./find-network.ts";
 import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
 import { isFormerPlace, isSetByOthers, placesOf, remainsOf } from "./placement.ts";
@@ -272,10 +274,15 @@ export class Serving {
       (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
     );
     this.#current = next;
+    // The next repair tries again, and says so when it fails.
+    await this.#syncRoutes(next, this.#links).catch((error: unknown) =>
+      this.#log.warn({ error: messageOf(error) }, "the routes to the clients are not as they should be"),
+    );
     // The change is in force: when this look fails, it must not be refused, and a repair looks again.
     await this.lookAtLinks().catch((error: unknown) =>
       this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
     );
+    await this.#reach.look([...next.values()], this.#links);
     this.#problems = this.#findProblems();
   }
 
@@ -392,6 +399,7 @@ export class Serving {
     // An address without its tables would be answered for with the interface's own MAC.
     if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
     failures.push(...(await this.#clearLeaving()));
+    failures.push(...(await this.#attemptAsync({}, () => this.#repairRoutes())));
     const mended = await this.#reach.repair(this.#current, this.#links);
     if (mended.length > 0) {
       await this.lookAtLinks();
@@ -517,6 +525,22 @@ export class Serving {
       reach,
       unanswered,
     });
+  }
+
+  async #repairRoutes(): Promise<void> {
+    const added = await this.#syncRoutes(this.#current, this.#links);
+    if (added.length > 0) this.#count("address", `routes put back: ${added.join(", ")}`);
+  }
+
+  /** Where only the virtual IP is of its network, its interface has no route to the clients: it gets one. */
+  #syncRoutes(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
+    const wanted = [...served.values()].flatMap(({ settings: { nic, addressHost, prefixLength } }) => {
+      const link = links.find(({ name }) => name === nic);
+      if (prefixLength === undefined || prefixLength > 31 || link?.isUp !== true) return [];
+      const hasOwn = findPrefixLength(addressHost, link, [], prefixLength) !== undefined;
+      return hasOwn ? [] : [{ device: nic, addressHost, prefixLength }];
+    });
+    return syncRoutes(wanted);
   }
 
   #engineOf(virtualIp: ServedVirtualIp): Engine {

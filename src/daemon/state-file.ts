@@ -251,6 +251,7 @@ function toLine(
     // As it is now: after a restart it must not depend on which addresses the interface has.
     clustermac: clusterMac,
     "hash-init": settings.hashInit,
+    ...(settings.prefixLength === undefined ? {} : { "cidr-netmask": settings.prefixLength }),
     engine: settings.engine,
     origin,
     asked: settings.localNodes,

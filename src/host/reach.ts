@@ -5,8 +5,8 @@ import { run } from "./exec.ts";
 import type { Link } from "./ip.ts";
 
 export interface Reach {
-  /** dotted quads that the kernel takes for its own, by the routes of type local in all tables */
-  readonly localRoutes: ReadonlySet<string>;
+  /** dotted quads that the kernel does not take for its own: no table has a route of type local to them */
+  readonly withoutLocalRoute: ReadonlySet<string>;
   /** dotted quads from which no route leads anywhere */
   readonly withoutWayBack: ReadonlySet<string>;
 }
@@ -32,7 +32,8 @@ export async function lookAtReach(served: readonly ReachQuestion[], links: reado
       if (nic === link.name && localRoutes.has(vip) && !(await hasWayBack(vip))) withoutWayBack.add(vip);
     }
   }
-  return { localRoutes, withoutWayBack };
+  const withoutLocalRoute = new Set(served.map(({ vip }) => vip).filter((vip) => !localRoutes.has(vip)));
+  return { withoutLocalRoute, withoutWayBack };
 }
 
 async function localRoutesOf(): Promise<ReadonlySet<string>> {

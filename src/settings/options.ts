@@ -68,6 +68,14 @@ export const virtualIpOptions = [
     description: "the seed of the hash, an unsigned 32-bit number, the same on all nodes",
   },
   {
+    name: "cidr-netmask",
+    argument: "LENGTH",
+    required: false,
+    defaultText: "found on the interface",
+    description:
+      "the prefix length of the address's network: the cluster MAC is derived from it, and an interface without a route to that network gets one",
+  },
+  {
     name: "engine",
     argument: "ENGINE",
     required: false,

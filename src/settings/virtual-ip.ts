@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { type HashMode, hashModes } from "../core/bucket.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors.ts";
-import { formatIpv4, parseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
+import { formatIpv4, netmaskOf, parseIpv4, tryParseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
 import { parseClusterMac } from "../core/mac.ts";
 import { MAX_NODES, type NodeSet, toNodeSet } from "../core/node-set.ts";
 import { checkNicName, shown } from "./nic-name.ts";
@@ -21,6 +21,8 @@ export interface VirtualIpSettings {
   /** lower case; undefined means derived from the network of the interface */
   readonly clusterMac: string | undefined;
   readonly hashInit: number;
+  /** 1 to 32, of the network that holds the address; undefined means found on the interface */
+  readonly prefixLength: number | undefined;
   readonly engine: EngineChoice;
 }
 
@@ -129,6 +131,18 @@ function readHashInit(raw: unknown): number {
   );
 }
 
+/** As IPaddr2 takes it: a number, or a netmask as a dotted quad. */
+function readPrefixLength(raw: unknown): number {
+  const mask = typeof raw === "string" ? tryParseIpv4(raw) : undefined;
+  const lengths = Array.from({ length: 32 }, (_, index) => index + 1);
+  const length = lengths.find((known) => known === readInteger(raw) || netmaskOf(known) === mask);
+  if (length !== undefined) return length;
+  throw new ClusterIpError(
+    "CLUSTERIP_BAD_NETMASK",
+    `cidr-netmask is ${describe(raw)}: expected the prefix length of the network, 1 to 32, such as 24.`,
+  );
+}
+
 function readEngine(raw: unknown): EngineChoice {
   const text = readText("engine", raw);
   const engine = engineChoices.find((known) => known === text);
@@ -153,6 +167,7 @@ export const virtualIpSchema = z
       parseClusterMac(readText("clustermac", raw)),
     ),
     "hash-init": optionalField("hash-init", 0, readHashInit),
+    "cidr-netmask": optionalField<number | undefined>("cidr-netmask", undefined, readPrefixLength),
     engine: optionalField<EngineChoice>("engine", "auto", readEngine),
   } satisfies Record<"vip" | (typeof virtualIpOptions)[number]["name"], z.ZodType>)
   .transform((raw, context): VirtualIpSettings => {
@@ -174,6 +189,7 @@ export const virtualIpSchema = z
       hashMode: raw.hashmode,
       clusterMac: raw.clustermac,
       hashInit: raw["hash-init"],
+      prefixLength: raw["cidr-netmask"],
       engine: raw.engine,
     };
   });

@@ -12,7 +12,19 @@ import { type ExecResult, run, runChecked } from "../lab/processes.ts";
 import { pings } from "../net/host-tools.ts";
 
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
-const ocf = { success: 0, generic: 1, args: 2, unimplemented: 3, configured: 6, notRunning: 7 } as const;
+const ocf = {
+  success: 0,
+  generic: 1,
+  args: 2,
+  unimplemented: 3,
+  installed: 5,
+  configured: 6,
+  notRunning: 7,
+} as const;
+
+/** A busy machine takes its time. */
+const HOOK_MS = 60_000;
+const POLL = { timeout: 30_000 } as const;
 
 type Environment = Record<string, string>;
 
@@ -42,20 +54,21 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
   }
 
   const instance = (number: number): Environment => ({ OCF_RESKEY_CRM_meta_clone: String(number) });
+  const all = [0, 1, 2].map(instance);
   const statusOf = async (action: string, extra?: Environment): Promise<number> =>
     (await agent(action, extra)).status;
 
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1 });
-  });
-  afterAll(() => lab.close());
+  }, HOOK_MS);
+  afterAll(() => lab.close(), HOOK_MS);
   beforeEach(async () => {
     daemon = await start();
-  });
+  }, HOOK_MS);
   afterEach(async () => {
     if (daemon.running) await daemon.kill("SIGTERM");
     await clusterip(lab, lab.node(1), ["cleanup"]);
-  });
+  }, HOOK_MS);
 
   it("passes ocf-tester", async () => {
     const options = Object.entries({
@@ -90,8 +103,8 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await Promise.all(instances.map((extra) => statusOf("monitor", extra)))).toEqual(Array(8).fill(0));
     expect(await Promise.all(instances.map((extra) => statusOf("stop", extra)))).toEqual(Array(8).fill(0));
     // With the last bucket goes the address.
-    const addresses = (): Promise<string> => lab.node(1).ip("addr", "show", "dev", "eth0");
-    await expect.poll(addresses).not.toContain(lab.vip);
+    const addresses = (): Promise<string> => lab.node(1).ip("addr", "show");
+    await expect.poll(addresses, POLL).not.toContain(lab.vip);
   });
 
   it("announces the address with the cluster MAC, from the MAC of the interface", async () => {
@@ -116,8 +129,18 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       [{ OCF_RESKEY_CRM_meta_clone_max: "17" }, ocf.configured, /clone-max=2 to clone-max=16/],
       [{ OCF_RESKEY_clusterip_hash: "destip" }, ocf.configured, /sourceip-sourceport/],
       [{ OCF_RESKEY_ip: "" }, ocf.configured, /ip=ADDRESS/],
-      [{ OCF_RESKEY_nic: "eth9" }, ocf.configured, /No interface/],
-      [{ OCF_RESKEY_mac: "02:00:00:00:00:01" }, ocf.args, /unicast/],
+      [{ OCF_RESKEY_mac: "02:00:00:00:00:01" }, ocf.configured, /unicast/],
+      [{ OCF_RESKEY_cidr_netmask: "33" }, ocf.configured, /cidr-netmask/],
+      [{ OCF_RESKEY_broadcast: "10.77.0" }, ocf.configured, /broadcast/],
+      [{ OCF_RESKEY_hash_init: "x" }, ocf.configured, /hash-init/],
+      [{ OCF_RESKEY_engine: "magic" }, ocf.configured, /engine/],
+      [{ OCF_RESKEY_arp_count: "08" }, ocf.configured, /arp_count/],
+      // Good on a node that has them.
+      [{ OCF_RESKEY_nic: 'e"th"0' }, ocf.args, /interface name/],
+      [{ OCF_RESKEY_nic: "eth9" }, ocf.args, /no interface eth9/],
+      [{ OCF_RESKEY_nic: "lo" }, ocf.args, /no Ethernet/],
+      [{ OCF_RESKEY_ip: "203.0.113.1" }, ocf.args, /No network of any interface holds/],
+      [{ OCF_RESKEY_ip: "203.0.113.1", OCF_RESKEY_nic: "eth0" }, ocf.args, /No network of eth0/],
     ];
     for (const [extra, status, sentence] of refused) {
       const result = await agent("start", extra);
@@ -125,8 +148,46 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
         status,
         expect.stringMatching(sentence),
       ]);
+      // A probe bans no node, a monitor finds nothing, and a stop is done: nothing can run with these.
+      expect(await statusOf("monitor", { ...extra, OCF_RESKEY_CRM_meta_interval: "0" })).toBe(ocf.notRunning);
+      expect(await statusOf("monitor", extra), JSON.stringify(extra)).toBe(ocf.notRunning);
+      expect(await statusOf("stop", extra), JSON.stringify(extra)).toBe(ocf.success);
     }
     expect(await statusOf("promote")).toBe(ocf.unimplemented);
+  });
+
+  it("cidr_netmask means a route to the clients where the interface has no address of the network", async () => {
+    const node = lab.node(1);
+    const given = { OCF_RESKEY_nic: "eth0", OCF_RESKEY_cidr_netmask: "24" };
+    const routes = (): Promise<string> => node.ip("route", "show", "dev", "eth0");
+    const own = `${node.address}/24`;
+    await node.ip("address", "flush", "dev", "eth0");
+    try {
+      for (const extra of all) {
+        expect(await agent("start", { ...given, ...extra })).toMatchObject({ status: ocf.success });
+      }
+      expect(await routes()).toContain("10.77.0.0/24 scope link metric 52467");
+      expect(await pings(lab.client(), lab.vip)).toBe(true);
+      // The kernel forgets the routes of an interface that goes down.
+      await node.linkDown();
+      await node.linkUp();
+      await expect.poll(routes, POLL).toContain("metric 52467");
+      await expect.poll(() => pings(lab.client(), lab.vip), POLL).toBe(true);
+      // Not needed any more.
+      await node.ip("address", "add", own, "dev", "eth0");
+      await expect.poll(routes, POLL).not.toContain("metric 52467");
+      await node.ip("address", "del", own, "dev", "eth0");
+      await expect.poll(routes, POLL).toContain("metric 52467");
+      await daemon.kill("SIGKILL");
+      await clusterip(lab, node, ["cleanup", "--keep-state"]);
+      expect(await routes()).toBe("");
+      daemon = await start();
+      expect(await routes()).toContain("metric 52467");
+      for (const extra of all) expect(await statusOf("stop", { ...given, ...extra })).toBe(ocf.success);
+      await expect.poll(routes, POLL).toBe("");
+    } finally {
+      await node.ip("address", "add", own, "brd", "+", "dev", "eth0");
+    }
   });
 
   it("a second resource with other settings for the address is refused", async () => {
@@ -136,24 +197,79 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(other.stderr).toContain("hashmode sourceip-sourceport, not sourceip");
   });
 
+  it("another resource's bucket is not running by the probe of this one, and not taken away by its stop", async () => {
+    const given = { OCF_RESKEY_nic: "eth0" };
+    expect(await statusOf("start", given)).toBe(ocf.success);
+    const mac = JSON.parse(
+      (await clusterip(lab, lab.node(1), ["status", lab.vip, "--json"])).stdout,
+    ).clusterMac;
+    const same = { ...given, OCF_RESKEY_mac: mac.toUpperCase(), OCF_RESKEY_engine: "auto" };
+    const others: readonly Environment[] = [
+      { OCF_RESKEY_CRM_meta_clone_max: "4" },
+      { OCF_RESKEY_clusterip_hash: "sourceip" },
+      { OCF_RESKEY_hash_init: "7" },
+      { OCF_RESKEY_nic: "eth1" },
+      { OCF_RESKEY_mac: "01:00:5e:00:00:20" },
+    ];
+    const check = async (checked = others): Promise<void> => {
+      for (const extra of checked) {
+        const text = JSON.stringify(extra);
+        expect(await statusOf("monitor", { ...extra, OCF_RESKEY_CRM_meta_interval: "0" }), text).toBe(
+          ocf.notRunning,
+        );
+        expect(await statusOf("stop", extra), text).toBe(ocf.success);
+      }
+    };
+    await check();
+    expect(await nodes()).toBe("1");
+    expect(await statusOf("monitor", same)).toBe(ocf.success);
+    // Nor do they say so, or leave a note that takes it away, while no daemon answers.
+    await daemon.kill("SIGKILL");
+    await check(others.slice(0, 3));
+    daemon = await start();
+    expect(await nodes()).toBe("1");
+    expect(await statusOf("stop", same)).toBe(ocf.success);
+    expect(await statusOf("monitor", same)).toBe(ocf.notRunning);
+  });
+
+  it("a start says success only when frames are answered here, and gives the bucket up otherwise", async () => {
+    try {
+      await lab.node(1).linkDown();
+      const first = await agent("start");
+      expect([first.status, first.stderr]).toEqual([ocf.generic, expect.stringContaining("eth0 is down")]);
+      expect(await statusOf("monitor")).toBe(ocf.notRunning);
+      expect(await lab.node(1).ip("addr", "show", "dev", "eth0")).not.toContain(`${lab.vip}/`);
+      await lab.node(1).linkUp();
+      await expect.poll(() => statusOf("start"), POLL).toBe(ocf.success);
+      await lab.node(1).linkDown();
+      await expect.poll(() => statusOf("monitor"), POLL).toBe(ocf.generic);
+      // The second bucket of an address that is served already, and the same one asked for again.
+      for (const extra of [instance(1), instance(0)])
+        expect(await statusOf("start", extra)).toBe(ocf.generic);
+      expect(await statusOf("monitor")).toBe(ocf.notRunning);
+    } finally {
+      await lab.node(1).linkUp();
+    }
+  });
+
   it("monitor finds the interface down, and well again", async () => {
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).linkDown();
     await expect
-      .poll(() => agent("monitor"))
+      .poll(() => agent("monitor"), POLL)
       .toMatchObject({ status: ocf.generic, stderr: expect.stringContaining("eth0 is down") });
     expect(await statusOf("stop")).toBe(ocf.success);
     await lab.node(1).linkUp();
     expect(await statusOf("start")).toBe(ocf.success);
-    await expect.poll(() => statusOf("monitor")).toBe(ocf.success);
+    await expect.poll(() => statusOf("monitor"), POLL).toBe(ocf.success);
   });
 
   it("the address removed and nft flushed by hand: put back before the next monitor", async () => {
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).ip("addr", "del", `${lab.vip}/32`, "dev", "eth0");
     await lab.node(1).exec(["nft", "flush", "ruleset"]);
-    await expect.poll(() => lab.node(1).ip("addr", "show", "dev", "eth0")).toContain(lab.vip);
-    await expect.poll(() => lab.node(1).exec(["nft", "list", "ruleset"])).toContain("drop");
+    await expect.poll(() => lab.node(1).ip("addr", "show", "dev", "eth0"), POLL).toContain(lab.vip);
+    await expect.poll(() => lab.node(1).exec(["nft", "list", "ruleset"]), POLL).toContain("drop");
     expect(await statusOf("monitor")).toBe(ocf.success);
   });
 
@@ -182,7 +298,6 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(readdirSync(lab.directoryOf(lab.node(1))).filter((name) => name.includes("released"))).toEqual([]);
   });
 
-  const all = [0, 1, 2].map(instance);
   const startWithBpf = async (): Promise<void> => {
     for (const extra of all) {
       expect(await agent("start", { ...extra, OCF_RESKEY_engine: "bpf" })).toMatchObject({ status: 0 });
@@ -214,6 +329,18 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await statusOf("stop")).toBe(ocf.success);
     expect(await pings(lab.client(), lab.vip)).toBe(false);
     for (const extra of all) expect(await statusOf("stop", extra)).toBe(ocf.success);
+  });
+
+  it("a daemon stopped in order leaves nothing that answers: a stop waits for nobody, and nothing comes back", async () => {
+    for (const extra of all.slice(0, 2)) expect(await statusOf("start", extra)).toBe(ocf.success);
+    await daemon.kill("SIGTERM");
+    // Longer than the test may take: to wait would fail it.
+    const patient = { OCF_RESKEY_restart_wait: "1000" };
+    expect(await statusOf("stop", patient)).toBe(ocf.success);
+    daemon = await start();
+    expect(await nodes()).toBe("2");
+    expect(await statusOf("monitor")).toBe(ocf.notRunning);
+    expect(await statusOf("monitor", instance(1))).toBe(ocf.success);
   });
 
   it("start without a daemon says what to do", async () => {
@@ -261,11 +388,11 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     }
   });
 
-  it("asks by perl where there is no curl", async () => {
+  it("asks by curl where there is no perl", async () => {
     const tools = path.join(lab.directory, "tools");
     const without = [
       "mkdir -p $0",
-      "cd /usr/bin && for f in *; do [ $f = curl ] || ln -sf /usr/bin/$f $0/$f; done",
+      "cd /usr/bin && for f in *; do [ $f = perl ] || ln -sf /usr/bin/$f $0/$f; done",
     ].join("; ");
     if (!existsSync(tools)) await lab.node(1).exec(["sh", "-c", without, tools], { timeoutMs: 60_000 });
     // ocf-shellfuncs appends the usual directories: the agent's own copy must not.

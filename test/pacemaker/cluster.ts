@@ -21,6 +21,9 @@ const DIRECTORY_PREFIX = "clusteripd-pacemaker";
 export const VIP = "10.79.0.100";
 /** Chosen so that each of 12 buckets has two of them at least (by source address alone, as ping is hashed). */
 export const SOURCES = Array.from({ length: 40 }, (_, index) => `10.79.0.${24 + index}`);
+/** The same in the LAN that corosync does not use. */
+export const SERVICE_VIP = "10.78.0.100";
+export const SERVICE_SOURCES = SOURCES.map((source) => source.replace("10.79.", "10.78."));
 export const NODES: readonly number[] = [1, 2, 3];
 
 /** Which buckets each node has. */
@@ -29,6 +32,8 @@ export type Placement = ReadonlyMap<number, readonly number[]>;
 export class PacemakerCluster {
   readonly directory: string;
   readonly prefix: string;
+  /** whose buckets are meant */
+  vip = VIP;
   readonly #environment: NodeJS.ProcessEnv;
 
   private constructor(directory: string, prefix: string) {
@@ -139,7 +144,7 @@ export class PacemakerCluster {
   #bucketsOf(node: number): readonly number[] {
     try {
       const state = readFileSync(`/proc/${this.#pid(node)}/root/run/clusteripd/control.state`, "utf8");
-      const line = state.split("\n").find((text) => text.includes(`"vip":"${VIP}"`));
+      const line = state.split("\n").find((text) => text.includes(`"vip":"${this.vip}"`));
       return line === undefined ? [] : (JSON.parse(line) as { "local-node": number[] })["local-node"];
     } catch {
       return [];

@@ -4,7 +4,7 @@
  * of three nodes, 40 clients and this test on one machine, which may have two CPUs.
  */
 import { writeFileSync } from "node:fs";
-import { availableParallelism, loadavg } from "node:os";
+import { loadavg } from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -14,14 +14,9 @@ import { trafficProgram } from "../lab/paths.ts";
 import { ProcessTable } from "../lab/processes.ts";
 import { HttpLoad, type HttpLoadReport } from "../lab/traffic.ts";
 import { NODES, PacemakerCluster, SOURCES, VIP } from "./cluster.ts";
-import { configuration, type Event, firstEvents, laterEvents } from "./events.ts";
+import { configuration, type Event, firstEvents, laterEvents, marginAt } from "./events.ts";
 import { icmpBucket, type PingRecord, Pings } from "./pings.ts";
 
-/**
- * How much longer than the goal a step may take: twice, and as much longer again as the machine has more to do than
- * CPUs. A start runs some twenty short programs, each of which waits for its turn. The table says how busy it was.
- */
-const marginAt = (load: number): number => 2 * Math.max(1, load / availableParallelism());
 /**
  * Of a planned move, in seconds: nobody answers for a bucket on its way. For each bucket that a node gives up or takes,
  * because Pacemaker ends all stops of a clone before it begins the starts.

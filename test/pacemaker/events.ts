@@ -1,6 +1,13 @@
 /** What happens to the cluster, one event after the other; each ends when the buckets are level over who is left. */
+import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PacemakerCluster } from "./cluster.ts";
+
+/**
+ * How much longer than the goal a step may take: twice, and as much longer again as the machine has more to do than
+ * CPUs. A start runs some short programs, each of which waits for its turn. The table says how busy it was.
+ */
+export const marginAt = (load: number): number => 2 * Math.max(1, load / availableParallelism());
 
 export interface Event {
   readonly name: string;
@@ -127,11 +134,22 @@ export function laterEvents(controller: number): readonly Event[] {
   ];
 }
 
-/** The configuration of docs/pacemaker.md, with monitors that are quick enough for a test. */
-export function configuration(total: number): string {
+export interface ConfigurationOptions {
+  readonly parameters?: string;
+  /** seconds; docs/pacemaker.md has 60 */
+  readonly failureTimeout?: number;
+}
+
+/** The configuration of docs/pacemaker.md. */
+export function configuration(
+  total: number,
+  { parameters = "ip=10.79.0.100", failureTimeout = 60 }: ConfigurationOptions = {},
+): string {
   return `
-primitive vip ocf:clusteripd:ClusterIP params ip=10.79.0.100 op monitor interval=2s timeout=20s
+primitive vip ocf:clusteripd:ClusterIP params ${parameters} \\
+  op monitor interval=3s timeout=20s meta migration-threshold=1 failure-timeout=${failureTimeout}s
 clone vips vip meta globally-unique=true clone-max=${total} clone-node-max=${total} interleave=true resource-stickiness=0
 location writable-only vips rule -inf: writable eq false
+property load-threshold=0%
 `;
 }

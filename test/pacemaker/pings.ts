@@ -22,9 +22,9 @@ export interface Outage {
 export class Pings {
   readonly #children: { readonly source: string; readonly stop: () => Promise<string> }[];
 
-  constructor(inside: (argv: readonly string[]) => string[]) {
-    this.#children = SOURCES.map((source) => {
-      const argv = inside(["ping", "-n", "-D", "-i", String(INTERVAL_S), "-I", source, VIP]);
+  constructor(inside: (argv: readonly string[]) => string[], sources = SOURCES, vip = VIP) {
+    this.#children = sources.map((source) => {
+      const argv = inside(["ping", "-n", "-D", "-i", String(INTERVAL_S), "-I", source, vip]);
       const child = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], {
         stdio: ["ignore", "pipe", "ignore"],
       });

@@ -75,7 +75,9 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
     return inside("sh", "-c", `find ${places.join(" ")} ! -type d 2>/dev/null | sort`);
   }
   const install = (...args: string[]): Promise<ExecResult> =>
-    run(enter(["env", `PATH=${OLD_NODE}:${process.env["PATH"]}`, installer, ...args]));
+    run(enter(["env", `PATH=${OLD_NODE}:${process.env["PATH"]}`, installer, ...args]), {
+      timeoutMs: 300_000,
+    });
 
   const property = async (name: string, unit = "clusteripd"): Promise<string> =>
     (await inside("systemctl", "show", "--property", name, "--value", unit)).trim();

@@ -23,6 +23,8 @@ const link = (name: string, ...addresses: string[]) => ({
       addressHost: parseIpv4(address),
       prefixLength: Number(length),
       broadcastHost: undefined,
+      scope: "global",
+      isSecondary: false,
       isOurs: false,
     };
   }),

@@ -70,7 +70,9 @@ export class SavedServing {
   async start(configured: readonly VirtualIpSettings[]): Promise<void> {
     const saved = this.#state.read();
     const asked = restore(configured, saved);
-    const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted ? [] : [v.settings.addressHost])));
+    const wasOurs = new Set(
+      saved.flatMap((v) => (v.isAdopted || v.isWaiting ? [] : [v.settings.addressHost])),
+    );
     const links = await this.#serving.lookAtLinks();
     const { served, waiting } = this.#resolveAll(asked.values(), links);
     for (const [addressHost, virtualIp] of served) {

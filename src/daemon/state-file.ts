@@ -31,12 +31,15 @@ export interface SavedVirtualIp {
   readonly asked: NodeSet;
   /** the address was somebody else's, and stays */
   readonly isAdopted: boolean;
+  /** it was not served: an address of its that the host has was never ours */
+  readonly isWaiting: boolean;
 }
 
 const lineSchema = z.looseObject({
   origin: z.enum(["config", "request"]),
   asked: z.array(z.number()),
   adopted: z.boolean().default(false),
+  waits: z.boolean().default(false),
 });
 
 export class StateFile {
@@ -80,8 +83,10 @@ export class StateFile {
   save(served: Iterable<ServedVirtualIp>, waiting: Iterable<WaitingVirtualIp> = []): void {
     const lines = [
       this.#header(),
-      ...[...served].map((virtualIp) => toLine(virtualIp, virtualIp.clusterMac, virtualIp.isAdopted)),
-      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, false)),
+      ...[...served].map((virtualIp) =>
+        toLine(virtualIp, virtualIp.clusterMac, { adopted: virtualIp.isAdopted }),
+      ),
+      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, { waits: true })),
     ];
     const temporary = `${this.#path}.new`;
     try {
@@ -108,12 +113,13 @@ export class StateFile {
 
   #readLine(line: string, released: readonly Release[]): readonly SavedVirtualIp[] {
     try {
-      const { origin, asked, adopted, ...rest } = lineSchema.parse(JSON.parse(line));
+      const { origin, asked, adopted, waits, ...rest } = lineSchema.parse(JSON.parse(line));
       const settings = parseVirtualIp(rest);
       const isReleased = (node: number): boolean =>
         released.some((r) => r.addressHost === settings.addressHost && r.node === node);
       const localNodes = settings.localNodes.filter((node) => !isReleased(node));
-      return [{ settings: { ...settings, localNodes }, origin, asked, isAdopted: adopted }];
+      const whose = { isAdopted: adopted, isWaiting: waits };
+      return [{ settings: { ...settings, localNodes }, origin, asked, ...whose }];
     } catch (error) {
       this.#log.error({ state: this.#path, line, error: messageOf(error) }, "a saved line is not understood");
       return [];
@@ -164,7 +170,9 @@ function removeQuietly(file: string): void {
 export function savedAddresses(socket: string): ReadonlyMap<number, string> {
   const saved = new StateFile(socket, pino({ level: "silent" })).read();
   return new Map(
-    saved.flatMap(({ settings, isAdopted }) => (isAdopted ? [] : [[settings.addressHost, settings.nic]])),
+    saved.flatMap(({ settings, isAdopted, isWaiting }) =>
+      isAdopted || isWaiting ? [] : [[settings.addressHost, settings.nic]],
+    ),
   );
 }
 
@@ -179,7 +187,7 @@ export function forgetState(socket: string): readonly string[] {
 function toLine(
   { settings, origin, localNodes }: AskedVirtualIp,
   clusterMac: string | undefined,
-  adopted: boolean,
+  whose: { readonly adopted?: boolean; readonly waits?: boolean },
 ): string {
   return JSON.stringify({
     vip: settings.vip,
@@ -193,7 +201,7 @@ function toLine(
     engine: settings.engine,
     origin,
     asked: settings.localNodes,
-    adopted,
+    ...whose,
   });
 }
 

@@ -384,7 +384,8 @@ export class Daemon {
     if (!isWaiting(before) && asksForTheSame(before.settings, settings)) {
       return { ...before, settings, origin, localNodes };
     }
-    const next = resolveOrWait({ ...asked, localNodes }, links, this.#engines);
+    const wasServed = !isWaiting(before) && before.settings.nic === settings.nic;
+    const next = resolveOrWait({ ...asked, localNodes, wasServed }, links, this.#engines);
     if (isWaiting(next) || isWaiting(before) || !differsOnlyInNodes(before, next)) return next;
     return { ...next, isAdopted: before.isAdopted };
   }

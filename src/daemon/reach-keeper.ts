@@ -3,6 +3,7 @@
  * to do. What a bridge had before is remembered, and put back when nothing is served on it any more.
  */
 import { messageOf } from "../core/errors.ts";
+import { formatIpv4, netmaskOf } from "../core/ipv4.ts";
 import { UnansweredWatch } from "../core/unanswered.ts";
 import type { Link } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
@@ -64,8 +65,10 @@ export class ReachKeeper {
     this.#reach = undefined;
     if (virtualIps.length === 0) return;
     try {
-      const questions = virtualIps.map(({ settings: { vip, nic } }) => ({ vip, nic }));
-      this.#reach = await lookAtReach(questions, links);
+      const questions = virtualIps
+        .filter(({ settings }) => links.find(({ name }) => name === settings.nic)?.isUp === true)
+        .map(({ settings: { vip, nic } }) => ({ vip, neighbours: neighboursOf(nic, links) }));
+      this.#reach = await lookAtReach(questions);
       this.#unanswered = this.#watch.observe(await readWatch(TABLE_NAME), performance.now());
     } catch (error) {
       // Tables that are not there, or a tool that fails: others tell of that.
@@ -143,4 +146,14 @@ export async function releaseBridges(
     released.push(name);
   }
   return released;
+}
+
+/** One address of each network that the interface has an address in: the first one, or the second where that is its own. */
+function neighboursOf(nic: string, links: readonly Link[]): readonly string[] {
+  const addresses = links.find(({ name }) => name === nic)?.addresses ?? [];
+  return addresses.flatMap(({ addressHost, prefixLength, isOurs }) => {
+    if (isOurs || prefixLength > 30) return [];
+    const network = (addressHost & netmaskOf(prefixLength)) >>> 0;
+    return [formatIpv4(network + (addressHost === network + 1 ? 2 : 1))];
+  });
 }

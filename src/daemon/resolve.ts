@@ -21,8 +21,8 @@ export interface AskedVirtualIp {
   readonly origin: Origin;
   /** in force now; `settings.localNodes` is what it began with */
   readonly localNodes: NodeSet;
-  /** the address that somebody else had set was served on this interface before: it is not asked again whose it is */
-  readonly wasAdopted?: boolean;
+  /** on this interface, until a moment ago or by the daemon before this one: whose its address is has been judged then */
+  readonly wasServed?: boolean;
 }
 
 export interface ServedVirtualIp extends AskedVirtualIp {
@@ -55,9 +55,9 @@ export function resolveOrWait(
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp | WaitingVirtualIp {
-  const { settings, origin, localNodes, wasAdopted } = asked;
+  const { settings, origin, localNodes, wasServed } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines, wasAdopted), localNodes };
+    return { ...resolveVirtualIp(settings, origin, links, engines, wasServed), localNodes };
   } catch (error) {
     return { settings, origin, localNodes, why: toRefusal(error) };
   }
@@ -79,7 +79,7 @@ export function resolveVirtualIp(
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
-  wasAdopted = false,
+  wasServed = false,
 ): ServedVirtualIp {
   const engine = engines.choose(settings.engine);
   const link = linkNamed(links, settings.nic);
@@ -107,7 +107,7 @@ export function resolveVirtualIp(
       );
     }
   }
-  const unfit = whyUnfit(settings, link, wasAdopted);
+  const unfit = whyUnfit(settings, link, wasServed);
   if (unfit !== undefined) throw unfit;
   return {
     // By an alternative name the same interface is meant as by its own.

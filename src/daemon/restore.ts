@@ -21,18 +21,19 @@ export function restore(
   for (const entry of saved) {
     const { addressHost, localNodes, nic } = entry.settings;
     const wanted = asked.get(addressHost);
-    const adopted = entry.isAdopted && (wanted?.settings.nic ?? nic) === nic ? { wasAdopted: true } : {};
+    const isSameNic = (wanted?.settings.nic ?? nic) === nic;
+    const before = isSameNic && !entry.isWaiting ? { wasServed: true } : {};
     if (wanted === undefined) {
       if (entry.origin === "config") continue;
       asked.set(addressHost, {
         settings: { ...entry.settings, localNodes: entry.asked },
         origin: "request",
         localNodes,
-        ...adopted,
+        ...before,
       });
     } else {
       const moved = isUnchanged(entry, wanted.settings) ? { localNodes } : {};
-      asked.set(addressHost, { ...wanted, ...moved, ...adopted });
+      asked.set(addressHost, { ...wanted, ...moved, ...before });
     }
   }
   return asked;

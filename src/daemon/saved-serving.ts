@@ -73,7 +73,9 @@ export class SavedServing {
     const saved = this.#state.read();
     const asked = restore(configured, saved);
     this.#serving.rememberBridges(this.#state.readBridges());
-    const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted ? [] : [v.settings.addressHost])));
+    const wasOurs = new Set(
+      saved.flatMap((v) => (v.isAdopted || v.isWaiting ? [] : [v.settings.addressHost])),
+    );
     const links = await this.#serving.lookAtLinks();
     const { served, waiting } = this.#resolveAll(asked.values(), links);
     for (const [addressHost, virtualIp] of served) {

@@ -46,12 +46,15 @@ export interface SavedVirtualIp {
   readonly asked: NodeSet;
   /** the address was somebody else's, and stays */
   readonly isAdopted: boolean;
+  /** it was not served: an address of its that the host has was never ours */
+  readonly isWaiting: boolean;
 }
 
 const lineSchema = z.looseObject({
   origin: z.enum(["config", "request"]),
   asked: z.array(z.number()),
   adopted: z.boolean().default(false),
+  waits: z.boolean().default(false),
 });
 
 /** The first line: the boot that the file belongs to, and `mcast_router` of bridges as it was before. */
@@ -111,8 +114,10 @@ export class StateFile {
     const header: Header = { boot: this.#boot, bridges: Object.fromEntries(bridges) };
     const lines = [
       JSON.stringify(header),
-      ...[...served].map((virtualIp) => toLine(virtualIp, virtualIp.clusterMac, virtualIp.isAdopted)),
-      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, false)),
+      ...[...served].map((virtualIp) =>
+        toLine(virtualIp, virtualIp.clusterMac, { adopted: virtualIp.isAdopted }),
+      ),
+      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, { waits: true })),
     ];
     const temporary = `${this.#path}.new`;
     try {
@@ -155,12 +160,13 @@ export class StateFile {
 
   #readLine(line: string, released: readonly Release[]): readonly SavedVirtualIp[] {
     try {
-      const { origin, asked, adopted, ...rest } = lineSchema.parse(JSON.parse(line));
+      const { origin, asked, adopted, waits, ...rest } = lineSchema.parse(JSON.parse(line));
       const settings = parseVirtualIp(rest);
       const isReleased = (node: number): boolean =>
         released.some((r) => r.addressHost === settings.addressHost && r.node === node);
       const localNodes = settings.localNodes.filter((node) => !isReleased(node));
-      return [{ settings: { ...settings, localNodes }, origin, asked, isAdopted: adopted }];
+      const whose = { isAdopted: adopted, isWaiting: waits };
+      return [{ settings: { ...settings, localNodes }, origin, asked, ...whose }];
     } catch (error) {
       this.#log.error({ state: this.#path, line, error: messageOf(error) }, "a saved line is not understood");
       return [];
@@ -222,7 +228,7 @@ export interface SavedTraces {
 
 export function savedTraces(socket: string): SavedTraces {
   const state = new StateFile(socket, pino({ level: "silent" }));
-  const own = state.read().filter(({ isAdopted }) => !isAdopted);
+  const own = state.read().filter(({ isAdopted, isWaiting }) => !isAdopted && !isWaiting);
   return {
     addresses: new Map(own.map(({ settings }) => [settings.addressHost, settings.nic])),
     bridges: state.readBridges(),
@@ -240,7 +246,7 @@ export function forgetState(socket: string): readonly string[] {
 function toLine(
   { settings, origin, localNodes }: AskedVirtualIp,
   clusterMac: string | undefined,
-  adopted: boolean,
+  whose: { readonly adopted?: boolean; readonly waits?: boolean },
 ): string {
   return JSON.stringify({
     vip: settings.vip,
@@ -255,7 +261,7 @@ function toLine(
     engine: settings.engine,
     origin,
     asked: settings.localNodes,
-    adopted,
+    ...whose,
   });
 }
 

@@ -7,16 +7,16 @@ import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 /**
  * Why the address cannot be a virtual IP on this interface; undefined when it can.
  *
- * @param wasAdopted it was served there before with the address that somebody else had set: that may have become the
- *   first one of its network since, when the host's own was away for a moment
+ * @param wasServed there, until a moment ago or by the daemon before this one: its address may have become the first one
+ *   of its network since, when the host's own was away for a moment, or have lost our mark
  */
 export function whyUnfit(
   { addressHost, vip }: Pick<VirtualIpSettings, "addressHost" | "vip">,
   { name, addresses }: Pick<Link, "name" | "addresses">,
-  wasAdopted = false,
+  wasServed = false,
 ): ClusterIpError | undefined {
   const others = addresses.filter(({ isOurs }) => !isOurs);
-  const own = wasAdopted ? undefined : others.find((a) => a.addressHost === addressHost && isOwn(a, others));
+  const own = wasServed ? undefined : others.find((a) => a.addressHost === addressHost && isOwn(a, others));
   if (own !== undefined) {
     return new ClusterIpError(
       "CLUSTERIP_ADDRESS_IN_USE",

@@ -1,63 +1,74 @@
-/** Whether packets to a virtual IP are taken for this host's own, and whether answers find a way out: by iproute2. */
-import { z } from "zod";
+/**
+ * Whether packets to a virtual IP are taken for this host's own, and whether answers find a way out: the kernel is asked
+ * for its routes, so that rules and tables count as they do for packets.
+ */
 import { isClusterIpError } from "../core/errors.ts";
 import { run } from "./exec.ts";
-import type { Link } from "./ip.ts";
 
 export interface Reach {
-  /** dotted quads that the kernel does not take for its own: no table has a route of type local to them */
+  /** dotted quads that the kernel does not take for its own */
   readonly withoutLocalRoute: ReadonlySet<string>;
-  /** dotted quads from which no route leads anywhere */
+  /** dotted quads from which no route leads to any client */
   readonly withoutWayBack: ReadonlySet<string>;
 }
 
 export interface ReachQuestion {
   readonly vip: string;
-  readonly nic: string;
+  /** dotted quads in the networks of the interface */
+  readonly neighbours: readonly string[];
 }
 
-const routesSchema = z.array(z.object({ dst: z.string().optional() }));
 /** Any address far away: what counts is whether there is a route at all (RFC 5737, TEST-NET-2). */
 const FAR_AWAY = "198.51.100.1";
 
-/** @param links of this moment; interfaces that are not among them are left out */
-export async function lookAtReach(served: readonly ReachQuestion[], links: readonly Link[]): Promise<Reach> {
-  const names = new Set(served.map(({ nic }) => nic));
+export async function lookAtReach(questions: readonly ReachQuestion[]): Promise<Reach> {
+  const withoutLocalRoute = new Set<string>();
   const withoutWayBack = new Set<string>();
-  const localRoutes = await localRoutesOf();
-  for (const link of links.filter(({ name }) => names.has(name))) {
-    // The usual case, in one process for all virtual IPs of the interface.
-    if ((await routesBy(link.name)).length > 0) continue;
-    for (const { vip, nic } of served) {
-      if (nic === link.name && localRoutes.has(vip) && !(await hasWayBack(vip))) withoutWayBack.add(vip);
-    }
+  const local = await routesOf(questions.map(({ vip }) => ["get", vip]));
+  for (const [index, { vip }] of questions.entries()) {
+    if (local[index]?.startsWith("local ") !== true) withoutLocalRoute.add(vip);
   }
-  const withoutLocalRoute = new Set(served.map(({ vip }) => vip).filter((vip) => !localRoutes.has(vip)));
+  // A route from an address that is no local one cannot be asked for.
+  const open = questions.filter(({ vip }) => !withoutLocalRoute.has(vip));
+  const first = await routesOf(
+    open.map(({ vip, neighbours: [near = FAR_AWAY] }) => ["get", near, "from", vip]),
+  );
+  for (const [index, { vip, neighbours }] of open.entries()) {
+    if (first[index] !== undefined) continue;
+    const others = [...neighbours.slice(1), FAR_AWAY].map((to) => ["get", to, "from", vip]);
+    if ((await routesOf(others)).every((route) => route === undefined)) withoutWayBack.add(vip);
+  }
   return { withoutLocalRoute, withoutWayBack };
 }
 
-async function localRoutesOf(): Promise<ReadonlySet<string>> {
-  const routes = await ipJson(["-4", "route", "show", "table", "all", "type", "local"], routesSchema);
-  return new Set(routes.flatMap(({ dst }) => (dst === undefined ? [] : [dst])));
+/**
+ * One process for all where each has a route, as is usual; a batch tells nothing of where it failed.
+ *
+ * @returns the first line for each; undefined where there is no route
+ */
+async function routesOf(questions: readonly (readonly string[])[]): Promise<readonly (string | undefined)[]> {
+  if (questions.length > 1) {
+    const lines = await ipRoute(
+      ["-batch", "-"],
+      `${questions.map((q) => `route ${q.join(" ")}`).join("\n")}\n`,
+    );
+    // The answer to each begins at the margin; what more there is to say of it is indented.
+    const answers = lines?.split("\n").filter((line) => /^\S/.test(line));
+    if (answers?.length === questions.length) return answers;
+  }
+  const routes: (string | undefined)[] = [];
+  for (const question of questions) routes.push((await ipRoute(["route", ...question]))?.split("\n")[0]);
+  return routes;
 }
 
-async function routesBy(nic: string): Promise<z.infer<typeof routesSchema>> {
-  return ipJson(["-4", "route", "show", "dev", nic], routesSchema);
-}
-
-async function hasWayBack(vip: string): Promise<boolean> {
+/** undefined for "Network is unreachable", or a route that says so. */
+async function ipRoute(args: readonly string[], input?: string): Promise<string | undefined> {
   try {
-    await run("ip", ["-4", "route", "get", FAR_AWAY, "from", vip]);
-    return true;
+    return await run("ip", ["-4", ...args], input);
   } catch (error) {
-    // "Network is unreachable", or a route that says so.
-    if (isClusterIpError(error, "CLUSTERIP_HOST")) return false;
+    if (isClusterIpError(error, "CLUSTERIP_HOST")) return undefined;
     throw error;
   }
-}
-
-async function ipJson<T>(args: readonly string[], schema: z.ZodType<T>): Promise<T> {
-  return schema.parse(JSON.parse((await run("ip", ["-json", ...args])).trim() || "[]"));
 }
 
 /** Puts back the route by which the kernel takes packets to the address for its own. */

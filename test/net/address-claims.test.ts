@@ -8,7 +8,7 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
+import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
 import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
@@ -50,7 +50,8 @@ describeNet("addresses of others", { tools: ["ping"] }, () => {
     await client.ip("neigh", "flush", "all");
   });
 
-  const start = (vips: VirtualIpConfig[], host = node): Promise<Daemon> => startDaemon(lab, host, { vips });
+  const start = (vips: VirtualIpConfig[], host = node): Promise<Daemon> =>
+    startDaemon(lab, host, { vips, startTimeoutMs: PATIENCE_MS });
   const problems = async (daemon: Daemon): Promise<string[]> =>
     (await statusOf(daemon)).problems.map(({ code, nic, vip }) => [code, nic, vip].join(" "));
   const messages = async (daemon: Daemon): Promise<string> =>
@@ -87,6 +88,26 @@ describeNet("addresses of others", { tools: ["ping"] }, () => {
     expect((await statusOf(daemon)).virtualIps.map(({ vip }) => vip)).toEqual([lab.vip]);
     await daemon.kill();
     expect(await snapshot(node)).toBe(before);
+  });
+
+  it("the host's own address stays, also where it is a /32 and the daemon that refused it is killed", async () => {
+    await addNic(lab, node, { nic: "eth1", mac: "02:77:00:00:04:01", address: "10.99.0.1/32" });
+    try {
+      const before = await snapshot(node);
+      const own = { ...LOCAL, vip: "10.99.0.1", nic: "eth1", clustermac: "01:00:5e:00:00:21" };
+      for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+        // The second daemon finds what the first one has saved.
+        const daemon = await start([own, LOCAL]);
+        expect(await problems(daemon)).toEqual(["not-served  10.99.0.1"]);
+        await daemon.kill(signal);
+        expect(await node.ip("addr", "show", "dev", "eth1")).toContain("10.99.0.1/32");
+        if (signal === "SIGTERM") continue;
+        expect((await clusterip(lab, node, ["cleanup", "--keep-state"])).stdout).not.toContain("10.99.0.1");
+      }
+      expect(await snapshot(node)).toBe(before);
+    } finally {
+      await node.ip("link", "del", "eth1");
+    }
   });
 
   it("a host that has the address is found by asking, named while it lasts, and no node is taken for one", async () => {

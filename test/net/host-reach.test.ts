@@ -97,6 +97,24 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
     }
   });
 
+  it("a rule leaves the address without a way back, or hides that it is local", async () => {
+    const daemon = await start();
+    await answersPing(client, lab.vip);
+    await node.ip("rule", "add", "from", lab.vip, "prohibit");
+    await expectProblem(daemon, "no-way-back", () => node.ip("rule", "del", "from", lab.vip, "prohibit"));
+    // The table of local addresses is asked after a rule that sends what arrives elsewhere.
+    await node.ip("rule", "add", "pref", "5", "lookup", "local");
+    await node.ip("rule", "add", "pref", "1", "to", lab.vip, "blackhole");
+    await node.ip("rule", "del", "pref", "0");
+    await expectProblem(daemon, "no-local-route", () =>
+      node.ip("rule", "del", "pref", "1", "to", lab.vip, "blackhole"),
+    );
+    await node.ip("rule", "add", "pref", "0", "lookup", "local");
+    await node.ip("rule", "del", "pref", "5");
+    await daemon.kill();
+    expect(await snapshot(node)).toBe(before);
+  });
+
   it("a firewall drops what clients ask, and nothing leaves: told, but no reason to move buckets", async () => {
     const daemon = await start();
     await answersPing(client, lab.vip);

@@ -75,8 +75,11 @@ describe("the state file", () => {
     state.save([adopted], [{ settings, origin: "config", localNodes: [2], why }]);
     expect(state.read()).toMatchObject([
       { settings: { vip: "192.0.2.11" }, isAdopted: true },
-      { settings: { vip: "192.0.2.10", localNodes: [2] }, origin: "config", asked: [1, 3], isAdopted: false },
+      { settings: { vip: "192.0.2.10", localNodes: [2] }, origin: "config", asked: [1, 3], isWaiting: true },
     ]);
+    // None of the two is ours to remove: the second may be the host's own, which is why it waits.
+    expect(savedTraces(socket).addresses).toEqual(new Map());
+    state.save([served()]);
     expect(savedTraces(socket).addresses).toEqual(new Map([[0xc000020a, "eth0"]]));
   });
 
@@ -207,7 +210,7 @@ describe("a start", () => {
   const saved = (origin: "config" | "request", now: readonly number[], asked: readonly number[]) => {
     const { settings } = served({}, now);
     return {
-      ...{ settings: { ...settings, clusterMac: MAC }, origin, asked, isAdopted: false },
+      ...{ settings: { ...settings, clusterMac: MAC }, origin, asked, isAdopted: false, isWaiting: false },
     } satisfies SavedVirtualIp;
   };
   const asks = (localNodes: readonly number[], over: Partial<VirtualIpSettings> = {}): VirtualIpSettings => ({
@@ -222,15 +225,17 @@ describe("a start", () => {
     expect(back?.settings).toMatchObject({ localNodes: [1], clusterMac: MAC });
   });
 
-  it("knows an address that somebody else had set and that was served, on the same interface", () => {
-    const wasAdopted = (entry: SavedVirtualIp, configured: readonly VirtualIpSettings[]) =>
-      [...restore(configured, [entry]).values()].map((asked) => asked.wasAdopted === true);
-    const adopted = { ...saved("config", [1], [1]), isAdopted: true };
-    expect(wasAdopted(adopted, [asks([1])])).toEqual([true]);
-    expect(wasAdopted(adopted, [asks([4])])).toEqual([true]);
-    expect(wasAdopted({ ...adopted, origin: "request" }, [])).toEqual([true]);
-    expect(wasAdopted(adopted, [asks([1], { nic: "eth1" })])).toEqual([false]);
-    expect(wasAdopted({ ...adopted, isAdopted: false }, [asks([1])])).toEqual([false]);
+  it("knows what was served on the same interface, whoever had set its address", () => {
+    const wasServed = (entry: SavedVirtualIp, configured: readonly VirtualIpSettings[]) =>
+      [...restore(configured, [entry]).values()].map((asked) => asked.wasServed === true);
+    const entry = saved("config", [1], [1]);
+    for (const isAdopted of [true, false]) {
+      expect(wasServed({ ...entry, isAdopted }, [asks([1])])).toEqual([true]);
+      expect(wasServed({ ...entry, isAdopted }, [asks([4])])).toEqual([true]);
+    }
+    expect(wasServed({ ...entry, origin: "request" }, [])).toEqual([true]);
+    expect(wasServed(entry, [asks([1], { nic: "eth1" })])).toEqual([false]);
+    expect(wasServed({ ...entry, isWaiting: true }, [asks([1])])).toEqual([false]);
   });
 
   it("leaves buckets where they were moved, when the configuration file asks for what it asked before", () => {

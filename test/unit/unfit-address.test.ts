@@ -22,8 +22,8 @@ function address(
   };
 }
 
-function why(vip: string, addresses: readonly InterfaceAddress[], wasAdopted?: boolean): string | undefined {
-  const refusal = whyUnfit({ vip, addressHost: parseIpv4(vip) }, { name: "eth0", addresses }, wasAdopted);
+function why(vip: string, addresses: readonly InterfaceAddress[], wasServed?: boolean): string | undefined {
+  const refusal = whyUnfit({ vip, addressHost: parseIpv4(vip) }, { name: "eth0", addresses }, wasServed);
   return refusal === undefined ? undefined : `${refusal.code}: ${refusal.message}`;
 }
 

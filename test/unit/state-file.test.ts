@@ -160,7 +160,7 @@ describe("the state file in a place where others may write", () => {
       agent.split("\n").find((text) => text.includes('>"$RELEASED"')) ?? expect.fail("no note is written");
     const note = path.join(directory, "control.released.192.0.2.10.3");
     const write = (): string =>
-      execFileSync("sh", ["-c", `ocf_log() { echo "$@"; }; RELEASED=$1; ${line}`, "sh", note], {
+      execFileSync("sh", ["-c", `log() { echo "$@"; }; RELEASED=$1; ${line}`, "sh", note], {
         encoding: "utf8",
         stdio: ["ignore", "pipe", "ignore"],
       });

@@ -122,7 +122,7 @@ describeNet("addresses of others", { tools: ["ping"] }, () => {
     }
     // What the kernel has noted is no change of our tables by somebody else.
     for (const daemon of daemons) {
-      expect(await repairsOf(daemon)).toEqual({ nft: 0, address: 0, nic: 0, device: 0, program: 0 });
+      expect(await repairsOf(daemon)).toMatchObject({ nft: 0, address: 0 });
       expect(warnings(daemon)).toHaveLength(1);
     }
     await other.ip("addr", "del", `${lab.vip}/24`, "dev", "eth0");

@@ -27,7 +27,7 @@ constexpr std::uint16_t kTableAttribute = NFTA_TABLE_NAME;
 
 template <typename T>
 T read_as(const unsigned char* at) noexcept {
-  T value;
+  T value{};
   std::memcpy(&value, at, sizeof value);
   return value;
 }
@@ -94,7 +94,7 @@ Result<NftEvents> NftEvents::open(std::string table) noexcept {
 }
 
 bool NftEvents::read_changes() noexcept {
-  std::array<unsigned char, kReadBytes> octets;
+  std::array<unsigned char, kReadBytes> octets{};
   bool has_changed = false;
   for (int reads = 0; reads < kReadsAtOnce; ++reads) {
     const ssize_t length = ::recv(fd_.get(), octets.data(), octets.size(), MSG_TRUNC);

@@ -2,7 +2,7 @@
 import { request } from "node:http";
 import { ClusterIpError, type ErrorCode, errorCatalogue } from "../core/errors.ts";
 
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
 
 /**
  * Sends a request and returns the body of its answer.

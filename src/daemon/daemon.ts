@@ -254,6 +254,8 @@ export class Daemon {
     // Some drivers take the link down for a moment when a program is attached.
     const hadCarrier = before.find(({ name }) => name === nic)?.hasCarrier === true;
     const deadline = performance.now() + (hadCarrier ? LINK_RETURN_MS : 0);
+    // With the first bucket the virtual IP has just come: nobody has looked yet whether it can be reached.
+    if (before.length > 0) await this.#serving.lookAtReach();
     while (why() !== undefined && performance.now() < deadline) {
       await sleep(LINK_INTERVAL_MS);
       await this.#serving.repair();

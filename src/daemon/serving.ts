@@ -282,7 +282,12 @@ export class Serving {
     await this.lookAtLinks().catch((error: unknown) =>
       this.#log.warn({ error: messageOf(error) }, "the look after a change failed"),
     );
-    await this.#reach.look([...next.values()], this.#links);
+    this.#problems = this.#findProblems();
+  }
+
+  /** Whether clients reach what is served and get answers, as of now. */
+  async lookAtReach(): Promise<void> {
+    await this.#reach.look([...this.#current.values()], this.#links);
     this.#problems = this.#findProblems();
   }
 

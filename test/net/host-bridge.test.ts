@@ -84,9 +84,11 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
 
     it(`another bridge on the same LAN says nothing: ${hasModule}`, async () => {
       await node.setSysctl("net/bridge/bridge-nf-call-iptables", calls);
+      await lab.switch.tryExec(["ip", "link", "del", "node1-eth9"]);
       const port = ["peer", "name", "eth9", "netns", node.namespace];
       await lab.switch.ip("link", "add", "node1-eth9", "type", "veth", ...port);
       await lab.switch.ip("link", "set", "node1-eth9", "master", "br0", "up");
+      await node.tryExec(["ip", "link", "del", "br9"]);
       await node.ip("link", "add", "br9", "type", "bridge", "forward_delay", "0", "mcast_snooping", "0");
       await node.ip("link", "set", "eth9", "master", "br9", "up");
       await node.ip("addr", "add", "10.77.0.19/24", "dev", "br9");
@@ -105,7 +107,6 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
       );
       expect((await repairsOf(daemon))["nft"]).toBe(before);
       expect((await statusOf(daemon)).problems).toEqual([]);
-      await lab.switch.tryExec(["ip", "link", "del", "node1-eth9"]);
       await daemon.kill();
     });
   }

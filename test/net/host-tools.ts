@@ -21,7 +21,7 @@ export const autoEngine =
 export const CLUSTER_MAC = "4d:e2:58:37:f1:f1";
 
 const LOOK = `
-  ip addr && ip -d link && ip maddr && ip route show table all && ip rule && nft list ruleset
+  ip addr && ip -d link && ip maddr && ip route show table all && ip rule && nft -s -t list ruleset
   find /proc/sys/net/ipv4/conf /proc/sys/net/ipv4/neigh -type f -exec grep -sH . {} + | sort`;
 
 /** Everything that the daemon may change on a host, as the system's tools print it. */

@@ -67,7 +67,7 @@ export class ReachKeeper {
     try {
       const questions = virtualIps
         .filter(({ settings }) => links.find(({ name }) => name === settings.nic)?.isUp === true)
-        .map(({ settings: { vip, nic } }) => ({ vip, neighbours: neighboursOf(nic, links) }));
+        .map(({ settings: { vip, nic } }) => ({ vip, nic, neighbours: neighboursOf(nic, links) }));
       this.#reach = await lookAtReach(questions);
       this.#unanswered = this.#watch.observe(await readWatch(TABLE_NAME), performance.now());
     } catch (error) {

@@ -3,6 +3,7 @@
  * for its routes, so that rules and tables count as they do for packets.
  */
 import { isClusterIpError } from "../core/errors.ts";
+import { formatIpv4, tryParseIpv4 } from "../core/ipv4.ts";
 import { run } from "./exec.ts";
 
 export interface Reach {
@@ -14,9 +15,12 @@ export interface Reach {
 
 export interface ReachQuestion {
   readonly vip: string;
+  readonly nic: string;
   /** dotted quads in the networks of the interface */
   readonly neighbours: readonly string[];
 }
+
+const MOST_DESTINATIONS = 8;
 
 /** Any address far away: what counts is whether there is a route at all (RFC 5737, TEST-NET-2). */
 const FAR_AWAY = "198.51.100.1";
@@ -33,12 +37,28 @@ export async function lookAtReach(questions: readonly ReachQuestion[]): Promise<
   const first = await routesOf(
     open.map(({ vip, neighbours: [near = FAR_AWAY] }) => ["get", near, "from", vip]),
   );
-  for (const [index, { vip, neighbours }] of open.entries()) {
+  for (const [index, { vip, nic, neighbours }] of open.entries()) {
     if (first[index] !== undefined) continue;
-    const others = [...neighbours.slice(1), FAR_AWAY].map((to) => ["get", to, "from", vip]);
-    if ((await routesOf(others)).every((route) => route === undefined)) withoutWayBack.add(vip);
+    const known = [...neighbours.slice(1), FAR_AWAY];
+    if ((await hasRoute(vip, known)) || (await hasRoute(vip, await destinationsBy(nic)))) continue;
+    withoutWayBack.add(vip);
   }
   return { withoutLocalRoute, withoutWayBack };
+}
+
+async function hasRoute(vip: string, destinations: readonly string[]): Promise<boolean> {
+  const routes = await routesOf(destinations.map((to) => ["get", to, "from", vip]));
+  return routes.some((route) => route !== undefined);
+}
+
+/** An address of each network that has a route by the interface, of the first few. */
+async function destinationsBy(nic: string): Promise<readonly string[]> {
+  const lines = (await ipRoute(["route", "show", "dev", nic]))?.split("\n") ?? [];
+  return lines.slice(0, MOST_DESTINATIONS).flatMap((line) => {
+    const [network = "", length = "32"] = (line.split(" ")[0] ?? "").split("/");
+    const addressHost = tryParseIpv4(network);
+    return addressHost === undefined ? [] : [formatIpv4(Number(length) < 31 ? addressHost + 1 : addressHost)];
+  });
 }
 
 /**

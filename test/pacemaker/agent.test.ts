@@ -370,7 +370,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
   it("a full disk beside the socket refuses the change and changes nothing", async () => {
     const directory = path.join(lab.directory, "small");
     await runChecked(["mkdir", "-p", directory]);
-    await runChecked(["mount", "-t", "tmpfs", "-o", "size=32k", "tmpfs", directory]);
+    await runChecked(["mount", "-t", "tmpfs", "-o", "size=32k,mode=755", "tmpfs", directory]);
     try {
       await daemon.kill("SIGTERM");
       const socket = path.join(directory, "control.sock");

@@ -228,7 +228,7 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
     await inside("sh", "-c", "kill -KILL $(cat /run/pid)");
     expect(await inside("ip", "-o", "address")).toContain("192.0.2.10/");
     const { stderr } = await install("--uninstall", "--prefix", "/opt/clusteripd");
-    expect(stderr).toContain("removed address 192.0.2.10/32 on eth0\n");
+    expect(stderr).toContain("removed address 192.0.2.10/32 on lo\n");
     expect(await inside("nft", "list", "ruleset")).toBe("");
     expect(await inside("find", "/opt/clusteripd", "!", "-type", "d")).toBe("");
   });

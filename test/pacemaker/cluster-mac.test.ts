@@ -94,14 +94,15 @@ const cases: readonly Case[] = [
     expected: usual,
   },
   {
-    name: "the VIP with the network's prefix, set by somebody else before it",
+    name: "the VIP with the network's prefix, set before it: that is the host's own address",
     host: [`address add ${VIP}/24 brd + dev eth0`, OWN],
-    expected: usual,
+    expected: "refused",
+    ipaddr2: usual,
   },
   {
-    name: "the VIP with another prefix: not by its own entry",
+    name: "the VIP as the first address of another network: that is the host's own address",
     host: [OWN, `address add ${VIP}/28 brd + dev eth0`],
-    expected: usual,
+    expected: "refused",
     ipaddr2: deriveClusterMac(vip, 28),
   },
   {

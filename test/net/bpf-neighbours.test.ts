@@ -61,7 +61,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
     expect(wrong).toEqual([]);
   }
 
-  function sendFlows(timeoutMs = 2000): ReturnType<typeof udpRequests> {
+  function sendFlows(timeoutMs = 5000): ReturnType<typeof udpRequests> {
     firstPort += 1000;
     return udpRequests(cluster.lab.client(), {
       ...{

@@ -64,7 +64,7 @@ describeNet("pacemaker", { tools: ["corosync", "pacemakerd", "crm", "ping", "cur
     await changeTotal(12);
     for (const event of laterEvents(await cluster.controller(1))) await happen(event);
     rows = evaluate(await pings.stop(), await load.stop(), cluster, windows);
-  }, 400_000);
+  }, 1_200_000);
 
   afterAll(async () => {
     await processes.killAll();

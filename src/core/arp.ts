@@ -31,7 +31,7 @@ export function gratuitousArp(
 }
 
 /**
- * The frame that asks who has an address, without claiming one (RFC 5227, section 2.1.1): whoever has it answers, the
+ * The frame that asks who has an address, without claiming one (RFC 5227, section 2.1.1): its holder answers, the
  * nodes of a cluster with the cluster MAC.
  */
 export function arpProbe(addressHost: number, nicMac: string): Uint8Array {

@@ -233,7 +233,7 @@ export class Daemon {
       const links = await this.#serving.lookAtLinks();
       const added = resolveVirtualIp(settings, "request", links, this.#engines);
       const link = links.find(({ name }) => name === added.settings.nic);
-      // Not set up in vain: whoever asks may have to ask again until the cable is in.
+      // Not set up in vain: the agent may have to ask again until the cable is in.
       if (check && link !== undefined && !(link.isUp && link.hasCarrier)) {
         throw new ClusterIpError("CLUSTERIP_BROKEN", `The interface ${link.name} is down or has no carrier.`);
       }

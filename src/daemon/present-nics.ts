@@ -3,7 +3,7 @@ import { formatIpv4, netmaskOf } from "../core/ipv4.ts";
 import type { Link } from "../host/ip.ts";
 import type { OwnNetwork, PresentNic } from "../host/nft.ts";
 
-/** @param vips all that this host serves: none of them is its own address, whoever has set it */
+/** @param vips all that this host serves: none of them is its own address, also where somebody else has set it */
 export function presentNics(links: readonly Link[], vips: ReadonlySet<string>): readonly PresentNic[] {
   const lowers = new Set(links.map(({ lower }) => lower));
   const byName = new Map(links.map((link) => [link.name, link]));

@@ -67,7 +67,7 @@ describeNet("addresses of others", { tools: ["ping"] }, () => {
   const announce = (operation: "request" | "reply", vip: string, mac: string): Promise<void> =>
     sendFrames(other, [gratuitousArp(operation, parseIpv4(vip), mac, other.mac)]);
 
-  it("the host's own address, the network's and the broadcast address are refused, whoever asks", async () => {
+  it("the host's own address, the network's and the broadcast address are refused to every asker", async () => {
     const refused = [node.address, "10.77.0.0", "10.77.0.255"];
     const before = await snapshot(node);
     const daemon = await start([...refused.map((vip) => ({ ...LOCAL, vip })), LOCAL]);

@@ -225,7 +225,7 @@ describe("a start", () => {
     expect(back?.settings).toMatchObject({ localNodes: [1], clusterMac: MAC });
   });
 
-  it("knows what was served on the same interface, whoever had set its address", () => {
+  it("knows what was served on the same interface, also where others had set its address", () => {
     const wasServed = (entry: SavedVirtualIp, configured: readonly VirtualIpSettings[]) =>
       [...restore(configured, [entry]).values()].map((asked) => asked.wasServed === true);
     const entry = saved("config", [1], [1]);

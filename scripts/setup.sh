@@ -39,6 +39,7 @@ setup_to_test="
 arping                 : iputils-arping : ARP through the virtual IP
 tcpdump                : tcpdump        : captures on the lab's LAN
 iperf3                 : iperf3         : large segments through the virtual IP
+ethtool                : ethtool        : turns off what a NIC does for the kernel
 keepalived             : keepalived     : must not send from the virtual IP of its interface
 clang++                : clang         : builds the fuzzers and the sanitized tests
 llvm-cov               : llvm          : coverage of the verdict

@@ -1,6 +1,6 @@
 /** scripts/setup.sh: what each level installs, and what it says at its end; test/net/setup-refusals.test.ts has a refusal. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -46,6 +46,32 @@ test("level test has what the other levels have", () => {
   const all = packagesOf("test");
   for (const level of ["run", "quick"])
     expect([...packagesOf(level)].filter((one) => !all.has(one))).toEqual([]);
+});
+
+test("what a test names as its tools is installed by level test, or belongs to every Debian", () => {
+  const table = call("test", "setup_needs | cut -d: -f1").split(/\s+/);
+  // Packages that no installation is without, and what else is in packages of the table.
+  const always = [
+    "hostname",
+    "unshare",
+    "nsenter",
+    "mount",
+    "taskset",
+    "flock",
+    "perl",
+    "md5sum",
+    "bridge",
+    "tc",
+  ];
+  const files = readdirSync(path.join(packageRoot(), "test"), { recursive: true, encoding: "utf8" });
+  const named = files
+    .filter((file) => file.endsWith(".test.ts"))
+    .flatMap((file) => [
+      ...readFileSync(path.join(packageRoot(), "test", file), "utf8").matchAll(/\{ tools: \[([^\]]*)\]/g),
+    ])
+    .flatMap(([, list = ""]) => [...list.matchAll(/"([^"]+)"/g)].map(([, tool = ""]) => tool));
+  expect(named.length).toBeGreaterThan(20);
+  expect([...new Set(named)].filter((tool) => ![...table, ...always].includes(tool))).toEqual([]);
 });
 
 /** A compiler whose libbpf has this version, and another one that has none. */

@@ -76,7 +76,7 @@ struct clusterip_nic_counters {
 // A hash table with open addressing. A virtual IP lies in the first place that is not taken, from
 // the home of its address on; as at most CLUSTERIP_MAX_VIRTUAL_IPS are taken, no address needs
 // more probes than that, and every placement succeeds. A place that others may lie behind is not
-// empty again but "removed", and nothing is ever moved: whoever searches meanwhile misses nothing.
+// empty again but "removed", and nothing is ever moved: a search that runs meanwhile misses nothing.
 enum {
   CLUSTERIP_PLACES_SHIFT = 9,
   CLUSTERIP_PLACES = 1 << CLUSTERIP_PLACES_SHIFT,

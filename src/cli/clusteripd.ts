@@ -70,7 +70,7 @@ async function serve(config: Config, options: Options): Promise<void> {
   const socket = socketPath(options.socket ?? config.socket);
   const manager = new ServiceManager(addon.sendDatagram, log);
   requireCapabilities();
-  // The socket before the state: whoever finds nobody on the socket may leave a release for us.
+  // The socket before the state: a client that finds nobody on the socket may leave a release for us.
   const control = await ControlSocket.take(socket, log, addon.tryLockFile);
   const daemon = new Daemon({
     engines: engineSet(addon, config),

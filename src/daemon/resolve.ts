@@ -148,7 +148,7 @@ export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): bool
   );
 }
 
-/** Whether a bucket has the same flows in both: then whoever has it may keep it. */
+/** Whether a bucket has the same flows in both: then its owner may keep it. */
 export function haveSameBuckets(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
   return a.totalNodes === b.totalNodes && a.hashMode === b.hashMode && a.hashInit === b.hashInit;
 }

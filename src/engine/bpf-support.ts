@@ -1,4 +1,4 @@
-/** Whether engine "bpf" can be had on this host, tried and not guessed, and why not. */
+/** Whether engine "bpf" can be had on this host: loads it to see, and says why not. */
 import { isClusterIpError, messageOf } from "../core/errors.ts";
 import { loadNativeBpf, type NativeBpf } from "../native.ts";
 

@@ -173,7 +173,7 @@ export class BpfEngine implements Engine {
     };
   }
 
-  /** Leaves the kernel as it is: whoever wants nothing left has detached everything before. */
+  /** Leaves the kernel as it is: what is to be left behind is decided before, by detaching. */
   close(): void {
     this.#nics.clear();
   }

@@ -1,6 +1,6 @@
 /**
- * One of three nodes is the reference: cap, classify() and raw-socket. Whoever judges natively and whoever judges
- * by the specification, together they answer every flow exactly once.
+ * One of three nodes is the reference: cap, classify() and raw-socket. Native nodes and the one that judges
+ * by the specification together answer every flow exactly once.
  *
  *     node1        node2           node3         client1, 40 addresses
  *     clusteripd   the reference   clusteripd      │

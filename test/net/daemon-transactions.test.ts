@@ -28,6 +28,8 @@ const THIRD_VIP = "10.77.0.102";
 const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2] };
 /** What could not be done is tried again every second; the rest is for a busy machine. */
 const PATIENCE_MS = 30_000;
+/** With the other engine, once more, other calls come in between: which can fail matters there, and not how. */
+const modes = process.env["CLUSTERIPD_AUTO_ENGINE"] === undefined ? failureModes : (["half"] as const);
 /** No request needs so many calls. */
 const MAX_CALLS = 40;
 
@@ -58,7 +60,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     revert: () => Promise<void>,
   ): Promise<Record<string, number>> {
     const refusals: Record<string, number> = {};
-    for (const mode of failureModes) {
+    for (const mode of modes) {
       let refused = 0;
       for (let call = 1; call < MAX_CALLS; call += 1) {
         await tools.quiet();
@@ -102,13 +104,13 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       async () => expect((await clusterip(lab, node, ["del", SECOND_VIP])).status).toBe(0),
     );
     console.log("add: refused", refusals);
-    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    for (const mode of modes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
   });
 
   it("del: whichever call fails, nothing is left in the end", async () => {
     await tools.quiet();
     const without = { host: sortedLines(await snapshot(node)), vips: await vipsOf() };
-    for (const mode of failureModes) {
+    for (const mode of modes) {
       for (let call = 1; call < MAX_CALLS; call += 1) {
         await add(daemon, { ...LOCAL, vip: SECOND_VIP });
         await tools.quiet();
@@ -149,7 +151,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       async () => expect(await reload(before)).toEqual({ refusal: undefined }),
     );
     console.log("SIGHUP: refused", refusals);
-    for (const mode of failureModes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    for (const mode of modes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
     expect(await reload([{ ...LOCAL, vip: lab.vip }])).toEqual({ refusal: undefined });
   });
 

@@ -51,7 +51,9 @@ describeNet("ARP for the virtual IP", { tools: ["arping", "ping"] }, () => {
     for (const node of cluster.lab.nodes) await askFromVirtualIp(node);
     const frames = await readFrames(await recording.stop());
     expect(frames.filter(({ from }) => from === cluster.clusterMac)).toEqual([]);
-    expect(frames.filter(({ arp }) => arp?.senderAddress === cluster.lab.vip)).toEqual([]);
+    // Replies are what the nodes say to each other's probes.
+    const claims = frames.filter(({ arp }) => arp?.senderAddress === cluster.lab.vip);
+    expect(claims.filter(({ arp }) => arp?.operation !== REPLY)).toEqual([]);
     const asked = frames.flatMap(({ from, arp }) =>
       arp !== undefined && /\.2[345]\d$/.test(arp.targetAddress)
         ? [`${cluster.nodeOfMac(from)} ${arp.senderAddress} ${arp.senderMac}`]

@@ -73,7 +73,7 @@ export class PacemakerCluster {
     await this.command(["load"], 60_000, text);
   }
 
-  /** By what the daemons save before a change is in force; a node that is off has none. */
+  /** By what the daemons save before a change is in force; a node that is off, or whose daemon is stopped, has none. */
   placement(): Placement {
     return new Map(NODES.flatMap((node) => (this.#isUp(node) ? [[node, this.#bucketsOf(node)]] : [])));
   }
@@ -142,8 +142,10 @@ export class PacemakerCluster {
   }
 
   #bucketsOf(node: number): readonly number[] {
+    const directory = `/proc/${this.#pid(node)}/root/run/clusteripd`;
+    if (!existsSync(path.join(directory, "control.sock"))) return [];
     try {
-      const state = readFileSync(`/proc/${this.#pid(node)}/root/run/clusteripd/control.state`, "utf8");
+      const state = readFileSync(path.join(directory, "control.state"), "utf8");
       const line = state.split("\n").find((text) => text.includes(`"vip":"${this.vip}"`));
       return line === undefined ? [] : (JSON.parse(line) as { "local-node": number[] })["local-node"];
     } catch {

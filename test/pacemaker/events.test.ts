@@ -22,7 +22,8 @@ import { icmpBucket, type PingRecord, Pings } from "./pings.ts";
  * because Pacemaker ends all stops of a clone before it begins the starts.
  */
 const PLANNED_GAP_S = 0.2;
-const plannedGapOf = ({ total }: Event): number => (PLANNED_GAP_S * total) / NODES.length;
+const plannedGapOf = ({ total, gapSeconds }: Event): number =>
+  gapSeconds ?? (PLANNED_GAP_S * total) / NODES.length;
 /** A shared machine's CPU may stand still for as long as that, of which no load average tells. */
 const STANDSTILL_S = 0.3;
 const HTTP_RATE = 60;

@@ -17,6 +17,8 @@ export interface Event {
   readonly remaining: readonly number[];
   /** announced to Pacemaker, so that a bucket is given up before it is taken */
   readonly planned?: true;
+  /** how long a bucket of a planned event may be without an answer, where that is no plain move */
+  readonly gapSeconds?: number;
   /** until every bucket is answered again, seconds after the event: the goal of the project */
   readonly goalSeconds?: number;
   readonly run: (cluster: PacemakerCluster) => Promise<unknown>;
@@ -60,6 +62,59 @@ function killAndReturn(total: number, node: number, label: string): readonly Eve
       remaining: all,
       planned: true,
       run: (cluster) => cluster.command(["boot", String(node)]),
+    },
+  ];
+}
+
+const setHash = (mode: string) => (cluster: PacemakerCluster) =>
+  cluster.in(1, "crm_resource", "--resource", "vip", "--set-parameter", "clusterip_hash", "-v", mode);
+
+/** What ends all of the clone before any of it begins anew. */
+function restarts(total: number): readonly Event[] {
+  // crm_resource looks every two seconds whether all has stopped, and the rest is ours.
+  const common = { total, remaining: all, planned: true } as const;
+  return [
+    {
+      name: "crm resource restart vips",
+      ...common,
+      gapSeconds: 3,
+      run: (cluster) => cluster.in(1, "crm", "resource", "restart", "vips"),
+    },
+    { name: "another hash mode", ...common, gapSeconds: 1.5, run: setHash("sourceip-sourceport") },
+    { name: "the first hash mode again", ...common, gapSeconds: 1.5, run: setHash("sourceip") },
+  ];
+}
+
+/** What an administrator does with the service of a node. */
+function service(total: number): readonly Event[] {
+  return [
+    {
+      name: "systemctl restart clusteripd on node 1",
+      total,
+      remaining: all,
+      planned: true,
+      gapSeconds: 1.5,
+      run: async (cluster) => {
+        await cluster.command(["service", "1", "restart"]);
+        // Its buckets are level all the time.
+        await sleep(3000);
+      },
+    },
+    {
+      name: "systemctl stop clusteripd on node 1",
+      total,
+      remaining: [2, 3],
+      goalSeconds: 7,
+      run: (cluster) => cluster.command(["service", "1", "stop"]),
+    },
+    {
+      name: "systemctl start clusteripd, and crm resource cleanup",
+      total,
+      remaining: all,
+      run: async (cluster) => {
+        await cluster.command(["service", "1", "start"]);
+        await cluster.in(1, "crm", "resource", "cleanup", "vips");
+      },
     },
   ];
 }
@@ -130,6 +185,8 @@ export function laterEvents(controller: number): readonly Event[] {
       planned: true,
       run: setAttribute(true),
     },
+    ...restarts(total),
+    ...service(total),
     ...killAndReturn(total, controller, `the DC (node ${controller})`),
   ];
 }

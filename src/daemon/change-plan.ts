@@ -27,17 +27,20 @@ export interface ChangePlan {
  * Two interfaces may be in one LAN, and then both get every frame. The guard of the one keeps nothing
  * off the other; so whichever engines they have, the one that takes over has no buckets until the
  * other has let go.
+ *
+ * @param mayBeElsewhere whether programs that a dead daemon left may still accept it on another interface
  */
 export function planChange(
   previous: ServedMap,
   next: ServedMap,
   judgesInPlace: (virtualIp: ServedVirtualIp) => boolean,
+  mayBeElsewhere: (virtualIp: ServedVirtualIp) => boolean = () => false,
 ): ChangePlan {
   const arriving = [...next.values()].filter((v) => !isKept(v, previous));
   const leaving = [...previous.values()].filter((v) => !isKept(v, next));
   const waits = (virtualIp: ServedVirtualIp): boolean => {
     const other = previous.get(virtualIp.settings.addressHost);
-    return other !== undefined && other.settings.nic !== virtualIp.settings.nic;
+    return other === undefined ? mayBeElsewhere(virtualIp) : other.settings.nic !== virtualIp.settings.nic;
   };
   const take = (virtualIp: ServedVirtualIp): Taking => ({
     virtualIp: waits(virtualIp) ? { ...virtualIp, localNodes: [] } : virtualIp,

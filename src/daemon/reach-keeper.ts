@@ -5,9 +5,15 @@
 import { messageOf } from "../core/errors.ts";
 import { formatIpv4, netmaskOf } from "../core/ipv4.ts";
 import { UnansweredWatch } from "../core/unanswered.ts";
-import type { Link } from "../host/ip.ts";
+import { type Link, listLinks } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
-import { lookAtReach, type Reach, restoreLocalRoute, setMulticastRouter } from "../host/reach.ts";
+import {
+  lookAtReach,
+  type Reach,
+  removeLocalRoute,
+  restoreLocalRoute,
+  setMulticastRouter,
+} from "../host/reach.ts";
 import { readWatch } from "../host/watch-rules.ts";
 import type { Log } from "./log.ts";
 import { homeOf } from "./placement.ts";
@@ -55,7 +61,7 @@ export class ReachKeeper {
     const virtualIps = [...served.values()];
     const done = [...(await this.#repairBridges(virtualIps, links))];
     await this.look(virtualIps, links);
-    const routes = await this.#repairRoutes(virtualIps, links);
+    const routes = await this.#repairRoutes(virtualIps);
     if (routes.length > 0) await this.look(virtualIps, links);
     return [...done, ...routes];
   }
@@ -76,21 +82,28 @@ export class ReachKeeper {
     }
   }
 
-  async #repairRoutes(
-    virtualIps: readonly ServedVirtualIp[],
-    links: readonly Link[],
-  ): Promise<readonly string[]> {
+  async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly string[]> {
     const done: string[] = [];
     for (const { settings } of virtualIps) {
       const { vip, nic, addressHost } = settings;
       if (this.#reach?.withoutLocalRoute.has(vip) !== true) continue;
-      const holders = links.filter(({ addresses }) => addresses.some((a) => a.addressHost === addressHost));
-      const device = holders.find(({ name }) => name === homeOf(nic, links)) ?? holders[0];
-      // In a VRF it is in a table whose number only the VRF knows.
-      if (device === undefined || device.kind === "vrf") continue;
+      const holdersNow = async (): Promise<{ links: readonly Link[]; holders: readonly Link[] }> => {
+        const links = await listLinks();
+        const holders = links.filter(({ addresses }) => addresses.some((a) => a.addressHost === addressHost));
+        return { links, holders };
+      };
       try {
+        // As of now: what lacks its address lacks its route, too, and gets it with the address.
+        const { links, holders } = await holdersNow();
+        const device = holders.find(({ name }) => name === homeOf(nic, links)) ?? holders[0];
+        // In a VRF it is in a table whose number only the VRF knows.
+        if (device === undefined || device.kind === "vrf") continue;
         await restoreLocalRoute(vip, device.name);
-        done.push(`the local route of ${vip}`);
+        // The kernel takes the route away together with the address; but one that had gone before leaves a route by
+        // which this host answers for an address that it does not have, without our tables some day.
+        if ((await holdersNow()).holders.some(({ name }) => name === device.name)) {
+          done.push(`the local route of ${vip}`);
+        } else await removeLocalRoute(vip, device.name);
       } catch (error) {
         this.#log.error({ vip, error: messageOf(error) }, "the local route is not put back");
       }

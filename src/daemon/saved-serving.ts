@@ -83,8 +83,16 @@ export class SavedServing {
       if (wasOurs.has(addressHost)) served.set(addressHost, { ...virtualIp, isAdopted: false });
     }
     await this.#serving.sweep(served);
+    const wasThere = new Map(
+      saved.flatMap(({ isWaiting: waited, settings }) =>
+        waited ? [] : [[settings.addressHost, settings.nic]],
+      ),
+    );
     try {
-      await this.#serving.change(served);
+      await this.#serving.change(
+        served,
+        ({ settings }) => wasThere.get(settings.addressHost) !== settings.nic,
+      );
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, "not all can be served together; trying one by one");
       await this.#serving.sweep(new Map());

@@ -183,9 +183,13 @@ export class Serving {
     while (this.#change !== undefined) await this.#change.catch(() => {});
   }
 
-  /** Makes `next` what is served; on failure everything is as it was, and the error is thrown. */
-  async change(next: ServedMap): Promise<void> {
-    await this.#asChange(() => this.#changeOrUndo(next));
+  /**
+   * Makes `next` what is served; on failure everything is as it was, and the error is thrown.
+   *
+   * @param mayBeElsewhere whether programs that a dead daemon left may still accept it on another interface
+   */
+  async change(next: ServedMap, mayBeElsewhere?: (virtualIp: ServedVirtualIp) => boolean): Promise<void> {
+    await this.#asChange(() => this.#changeOrUndo(next, mayBeElsewhere));
   }
 
   /**
@@ -266,10 +270,13 @@ export class Serving {
     return this.lookAtLinks().catch(() => this.#links);
   }
 
-  async #changeOrUndo(next: ServedMap): Promise<void> {
+  async #changeOrUndo(
+    next: ServedMap,
+    mayBeElsewhere?: (virtualIp: ServedVirtualIp) => boolean,
+  ): Promise<void> {
     await this.#clearArriving(next);
     await undoable(
-      (step) => this.#changeInSteps(next, step),
+      (step) => this.#changeInSteps(next, step, mayBeElsewhere),
       // The next repair tries again: what is served has not changed.
       (error) => this.#log.error({ error: messageOf(error) }, "a step could not be undone"),
     );
@@ -301,10 +308,14 @@ export class Serving {
     throw new ClusterIpError("CLUSTERIP_HOST", `${vip} is still being removed: 'clusterip status' says why.`);
   }
 
-  async #changeInSteps(next: ServedMap, step: Step): Promise<void> {
+  async #changeInSteps(
+    next: ServedMap,
+    step: Step,
+    mayBeElsewhere?: (virtualIp: ServedVirtualIp) => boolean,
+  ): Promise<void> {
     const previous = this.#current;
     const links = await this.lookAtLinks();
-    const plan = planChange(previous, next, (virtualIp) => this.#judgesInPlace(virtualIp));
+    const plan = planChange(previous, next, (v) => this.#judgesInPlace(v), mayBeElsewhere);
     // A virtual IP that moves to another interface stands in it twice: the old one stays guarded
     // until its address has gone.
     const leavingNic = [...previous.values()].filter(
@@ -326,8 +337,7 @@ export class Serving {
         () => this.#attach(virtualIp),
       );
     for (const taking of plan.takeFirst) await take(taking);
-    // In programs that a dead daemon left and this one goes on with, what it served besides would be accepted as
-    // soon as the address is here again, on whichever interface.
+    // Programs that a dead daemon left and this one goes on with accept what that one served besides, too.
     if (plan.takeFirst.length > 0) this.#engines.forgetOthers();
     for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
     await step(

@@ -91,10 +91,18 @@ async function ipRoute(args: readonly string[], input?: string): Promise<string 
   }
 }
 
-/** Puts back the route by which the kernel takes packets to the address for its own. */
+/** Puts back the route by which the kernel takes packets to the address for its own, as the kernel had made it. */
 export async function restoreLocalRoute(vip: string, device: string): Promise<void> {
-  const route = ["dev", device, "table", "local", "proto", "kernel", "scope", "host", "src", vip];
-  await run("ip", ["-4", "route", "replace", "local", `${vip}/32`, ...route]);
+  await run("ip", ["-4", "route", "replace", ...localRoute(vip, device)]);
+}
+
+export async function removeLocalRoute(vip: string, device: string): Promise<void> {
+  await run("ip", ["-4", "route", "del", ...localRoute(vip, device)]);
+}
+
+function localRoute(vip: string, device: string): readonly string[] {
+  const table = ["table", "local", "proto", "kernel", "scope", "host", "src", vip];
+  return ["local", `${vip}/32`, "dev", device, ...table];
 }
 
 /** @param router `mcast_router` of `BridgeMulticast` */

@@ -7,13 +7,20 @@ import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 interface Wanted {
   engine: EngineName;
   nic?: string;
+  vip?: string;
   seed?: number;
   nodes?: number[];
 }
 
-function served({ engine, nic = "eth0", seed = 0, nodes = [1] }: Wanted): ServedVirtualIp {
+function served({
+  engine,
+  nic = "eth0",
+  vip = "192.0.2.10",
+  seed = 0,
+  nodes = [1],
+}: Wanted): ServedVirtualIp {
   const settings = parseVirtualIp({
-    ...{ vip: "192.0.2.10", nic, "total-nodes": 4, "local-node": nodes, "hash-init": seed },
+    ...{ vip, nic, "total-nodes": 4, "local-node": nodes, "hash-init": seed },
   });
   const { localNodes } = settings;
   return {
@@ -112,4 +119,20 @@ const cases: [what: string, from: Wanted | undefined, to: Wanted | undefined, st
 
 test.each(cases)("%s", (_, from, to, expected) => {
   expect(steps(from, to)).toEqual(expected);
+});
+
+test("what a dead daemon's programs may accept elsewhere has no buckets until they have forgotten it", () => {
+  const [stays, comes] = [
+    served({ engine: "bpf" }),
+    served({ engine: "bpf", vip: "192.0.2.11", nic: "eth1" }),
+  ];
+  const next = new Map([stays, comes].map((v) => [v.settings.addressHost, v]));
+  const { takeFirst, move } = planChange(
+    new Map(),
+    next,
+    () => true,
+    (v) => v === comes,
+  );
+  expect(takeFirst.map(({ virtualIp }) => virtualIp.localNodes)).toEqual([[1], []]);
+  expect(move).toEqual([{ virtualIp: comes, from: [] }]);
 });

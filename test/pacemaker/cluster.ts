@@ -78,8 +78,8 @@ export class PacemakerCluster {
     return new Map(NODES.flatMap((node) => (this.#isUp(node) ? [[node, this.#bucketsOf(node)]] : [])));
   }
 
-  /** Waits until exactly these nodes share all buckets, none with two more than another. */
-  async level(nodes: readonly number[], total: number, timeoutMs = 45_000): Promise<Placement> {
+  /** Waits until exactly these nodes share all buckets, none with two more than another; a failure counts for a minute. */
+  async level(nodes: readonly number[], total: number, timeoutMs = 180_000): Promise<Placement> {
     const deadline = Date.now() + timeoutMs;
     for (;;) {
       const placement = this.placement();

@@ -80,8 +80,8 @@ function restarts(total: number): readonly Event[] {
       gapSeconds: 3,
       run: (cluster) => cluster.in(1, "crm", "resource", "restart", "vips"),
     },
-    { name: "another hash mode", ...common, gapSeconds: 1.5, run: setHash("sourceip-sourceport") },
-    { name: "the first hash mode again", ...common, gapSeconds: 1.5, run: setHash("sourceip") },
+    { name: "another hash mode", ...common, gapSeconds: 1.5, run: setHash("sourceip") },
+    { name: "the first hash mode again", ...common, gapSeconds: 1.5, run: setHash("sourceip-sourceport") },
   ];
 }
 

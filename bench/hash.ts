@@ -81,7 +81,7 @@ async function run(json: string | undefined, isQuick: boolean): Promise<void> {
 }
 
 function hashJob(flows: number, mode: HashJob["mode"]): HashJob {
-  return { mode, totalNodes: 4, hashInit: 0, flows: randomFlows(flows), buckets: new Uint8Array(flows) };
+  return { mode, bucketCount: 4, hashInit: 0, flows: randomFlows(flows), buckets: new Uint8Array(flows) };
 }
 
 /** Nobody is faster by computing something else. */

@@ -5,8 +5,8 @@ import { gunzipSync } from "node:zlib";
 import { type HashMode, hashModes, portWireLittleEndian, protocolNumbers } from "../src/core/bucket.ts";
 import { type ClassifyTarget, classify, packetTypes } from "../src/core/classify.ts";
 import { parseIpv4 } from "../src/core/ipv4.ts";
-import { MAX_NODES, nodeMask } from "../src/core/node-set.ts";
 import { reasons } from "../src/core/verdict.ts";
+import { bucketMask, MAX_BUCKETS } from "../src/model/bucket-set.ts";
 import { packageRoot } from "../src/native.ts";
 import { buildFrame } from "../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../src/verdict-table/rows.ts";
@@ -17,7 +17,7 @@ const FRAMES_PER_INTERFACE = 100;
 
 /** The lines that both checks read; mutate-native-check.cc says their form. */
 export function expectationLines(): string {
-  return `${[`limit ${MAX_NODES}`, ...vectorLines(), ...emptyLines(), ...tableLines(), ...randomLines()].join("\n")}\n`;
+  return `${[`limit ${MAX_BUCKETS}`, ...vectorLines(), ...emptyLines(), ...tableLines(), ...randomLines()].join("\n")}\n`;
 }
 
 function vectorLines(): string[] {
@@ -67,8 +67,8 @@ function randomLines(): string[] {
   }).flat();
 }
 
-function vipLine({ address, hashMode, totalNodes, hashInit, localNodes }: ClassifyTarget): string {
-  return `vip ${address} ${hashModes.indexOf(hashMode)} ${totalNodes} ${hashInit} ${nodeMask(localNodes)}`;
+function vipLine({ address, hashMode, bucketCount, hashInit, localBuckets }: ClassifyTarget): string {
+  return `vip ${address} ${hashModes.indexOf(hashMode)} ${bucketCount} ${hashInit} ${bucketMask(localBuckets)}`;
 }
 
 function frameLine({ frame, packetType }: TestFrame, outcome: string): string {

@@ -7,8 +7,8 @@ import { readFileSync } from "node:fs";
 import { bucketOfHash, hashModes, portsOffset } from "../src/core/bucket.ts";
 import { type ClassifyTarget, classify, type PacketType, packetTypes } from "../src/core/classify.ts";
 import { jhash1word, jhash2words, jhash3words } from "../src/core/jhash.ts";
-import { MAX_NODES } from "../src/core/node-set.ts";
 import { reasons } from "../src/core/verdict.ts";
+import { MAX_BUCKETS } from "../src/model/bucket-set.ts";
 
 const packetTypeNames = Object.keys(packetTypes) as PacketType[];
 const targets: ClassifyTarget[] = [];
@@ -17,18 +17,24 @@ function isAsExpected(line: string): boolean {
   const [kind, ...words] = line.split(" ");
   if (kind === "frame") return isFrameRight(words);
   const numbers = words.map(Number);
-  if (kind === "limit") return numbers[0] === MAX_NODES;
+  if (kind === "limit") return numbers[0] === MAX_BUCKETS;
   if (kind === "bucket") return isBucketRight(numbers);
   if (kind === "interface") targets.length = 0;
   if (kind === "vip") targets.push(targetOf(numbers));
   return true;
 }
 
-function targetOf([address = 0, mode = 0, totalNodes = 0, hashInit = 0, mask = 0]: number[]): ClassifyTarget {
-  const localNodes = Array.from({ length: 16 }, (_, index) => index + 1).filter(
+function targetOf([
+  address = 0,
+  mode = 0,
+  bucketCount = 0,
+  hashInit = 0,
+  mask = 0,
+]: number[]): ClassifyTarget {
+  const localBuckets = Array.from({ length: 16 }, (_, index) => index + 1).filter(
     (node) => ((mask >> (node - 1)) & 1) === 1,
   );
-  return { address, hashMode: hashModes[mode] ?? "sourceip", totalNodes, hashInit, localNodes };
+  return { address, hashMode: hashModes[mode] ?? "sourceip", bucketCount, hashInit, localBuckets };
 }
 
 function isBucketRight(numbers: number[]): boolean {

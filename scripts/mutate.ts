@@ -27,7 +27,7 @@ const typescriptFiles = [
   "src/core/bucket.ts",
   "src/core/classify.ts",
   "src/core/cluster-mac.ts",
-  "src/core/node-set.ts",
+  "src/model/bucket-set.ts",
 ];
 const nativeFiles = ["native/src/jhash.h", "native/src/bucket.h", "native/src/verdict.cc"];
 

@@ -23,6 +23,6 @@ export interface Contender {
   readonly hasFront: boolean;
   /** whether it can share an address among several nodes */
   readonly sharesAddress: boolean;
-  /** Makes the site's virtual IPs answer. Node i has bucket i of the site's `totalNodes`. */
+  /** Makes the site's virtual IPs answer. Node i has bucket i of the site's `bucketCount`. */
   setUp(site: Site): Promise<void>;
 }

@@ -28,7 +28,7 @@ export interface FloodFrames {
 export interface FloodTarget {
   readonly vip: string;
   readonly clusterMac: string;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly sourceMac: string;
 }
 
@@ -42,7 +42,7 @@ export function floodFrames(target: FloodTarget, ownership: Ownership): FloodFra
   while (records.length < FLOWS) {
     const saddrHost = FIRST_SOURCE + (random() % SOURCES);
     const sourcePort = FIRST_PORT + (random() % PORTS);
-    const buckets = bucketsOf(saddrHost, sourcePort, target.totalNodes);
+    const buckets = bucketsOf(saddrHost, sourcePort, target.bucketCount);
     const isOurs = ownership === "own";
     if (buckets.some((bucket) => (bucket === 1) !== isOurs)) continue;
     const frame = synFrame(target, saddrHost, sourcePort);
@@ -61,10 +61,10 @@ export function nobodysFrames(frames: FloodFrames): FloodFrames {
 }
 
 /** The bucket under each hash in use: clusteripd's, and that of nft and xt_cluster. */
-function bucketsOf(saddrHost: number, sourcePort: number, totalNodes: number): number[] {
+function bucketsOf(saddrHost: number, sourcePort: number, bucketCount: number): number[] {
   const flow = { protocol: protocolNumbers.tcp, saddrHost, sourcePort, destinationPort: SERVER_PORT };
-  const ours = bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes, hashInit: 0 });
-  return [ours, nftBucketOf(saddrHost, totalNodes)];
+  const ours = bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: bucketCount, hashInit: 0 });
+  return [ours, nftBucketOf(saddrHost, bucketCount)];
 }
 
 function synFrame(target: FloodTarget, saddrHost: number, sourcePort: number): Buffer {

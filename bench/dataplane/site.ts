@@ -12,7 +12,7 @@ export interface SiteOptions {
   /** hosts that serve */
   readonly nodes: number;
   /** buckets; default: as many as nodes */
-  readonly totalNodes?: number;
+  readonly bucketCount?: number;
   /** default 1 */
   readonly vips?: number;
   /** the only node and the client on the two ends of a cable, without a switch */
@@ -31,7 +31,7 @@ export class Site {
   readonly lab: Lab;
   readonly client: Host;
   readonly nodes: readonly Host[];
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly vips: readonly string[];
   /** clusteripd on each node; empty for the peers */
   readonly daemons: Daemon[] = [];
@@ -45,7 +45,7 @@ export class Site {
     this.client = lab.client();
     this.nodes = lab.nodes.slice(0, options.nodes);
     this.#front = lab.nodes[options.nodes];
-    this.totalNodes = options.totalNodes ?? options.nodes;
+    this.bucketCount = options.bucketCount ?? options.nodes;
     const first = parseIpv4(lab.vip);
     this.vips = Array.from({ length: options.vips ?? 1 }, (_, index) => formatIpv4(first + index));
   }

@@ -75,7 +75,7 @@ export async function measureNodeGrowth(suite: Suite): Promise<void> {
     });
     // A single node has no foreign frames.
     if (nodes === 1) continue;
-    const options = { nodes: 1, totalNodes: nodes };
+    const options = { nodes: 1, bucketCount: nodes };
     await withSites(pickDroppers(suite), options, async (sites) => {
       const variants = await foreignVariants(suite, sites);
       await compareForeign(suite, "nodes-foreign-frame", variants, growthRounds, { nodes });
@@ -93,7 +93,7 @@ export async function measureVipGrowth(suite: Suite): Promise<void> {
       const runners = sites.map((site) => ({ site, runner: requestRunner(site, { seconds, connections }) }));
       await compare(suite, "vips-requests", runners, growthRounds, { vips });
     });
-    await withSites(pickDroppers(suite), { nodes: 1, totalNodes: 4, vips }, async (sites) => {
+    await withSites(pickDroppers(suite), { nodes: 1, bucketCount: 4, vips }, async (sites) => {
       const variants = await foreignVariants(suite, sites);
       await compareForeign(suite, "vips-foreign-frame", variants, growthRounds, { vips });
     });

@@ -34,7 +34,7 @@ export function pickDroppers(suite: Suite): Contender[] {
 export async function measureForeign(suite: Suite): Promise<void> {
   const { extent } = suite;
   const contenders = [plain, ingressDrop, tapLimit, ...pickDroppers(suite)];
-  const options = { nodes: 1, totalNodes: FOREIGN_TOTAL_NODES };
+  const options = { nodes: 1, bucketCount: FOREIGN_TOTAL_NODES };
   await withSites(contenders, options, async (sites) => {
     const variants = await foreignVariants(suite, sites);
     await compareForeign(suite, "foreign-frame", variants, extent.floodRounds);

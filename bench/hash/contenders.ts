@@ -19,7 +19,7 @@ export interface Contender {
 
 export interface HashJob {
   readonly mode: HashMode;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashInit: number;
   readonly flows: Flows;
   readonly buckets: Uint8Array;
@@ -28,11 +28,11 @@ export interface HashJob {
 const TCP = 6;
 
 export function hashContenders(native: NativeAddon, job: HashJob): readonly Contender[] {
-  const { totalNodes, hashInit, flows, buckets } = job;
+  const { bucketCount, hashInit, flows, buckets } = job;
   const mode = hashModes.indexOf(job.mode);
   const { saddr, sport, dport } = flows;
   const batch = (path?: number) => (): void =>
-    native.bucketsOf(mode, totalNodes, hashInit, saddr, sport, dport, buckets, path);
+    native.bucketsOf(mode, bucketCount, hashInit, saddr, sport, dport, buckets, path);
   const paths = native
     .batchPaths()
     .flatMap((name, path) =>
@@ -55,7 +55,7 @@ export function hashContenders(native: NativeAddon, job: HashJob): readonly Cont
         for (let i = 0; i < buckets.length; i += 1) {
           buckets[i] = native.bucketOf(
             mode,
-            totalNodes,
+            bucketCount,
             hashInit,
             TCP,
             saddr[i] ?? 0,
@@ -71,19 +71,19 @@ export function hashContenders(native: NativeAddon, job: HashJob): readonly Cont
 }
 
 /** What the scalar C loop does, in TypeScript: nothing but the hash and the bucket. */
-function typescriptLoop({ mode, totalNodes, hashInit, flows, buckets }: HashJob): () => void {
+function typescriptLoop({ mode, bucketCount, hashInit, flows, buckets }: HashJob): () => void {
   const { saddr, sport, dport } = flows;
   switch (mode) {
     case "sourceip":
       return () => {
         for (let i = 0; i < buckets.length; i += 1) {
-          buckets[i] = bucketOfHash(jhash1word(saddr[i] ?? 0, hashInit), totalNodes);
+          buckets[i] = bucketOfHash(jhash1word(saddr[i] ?? 0, hashInit), bucketCount);
         }
       };
     case "sourceip-sourceport":
       return () => {
         for (let i = 0; i < buckets.length; i += 1) {
-          buckets[i] = bucketOfHash(jhash2words(saddr[i] ?? 0, sport[i] ?? 0, hashInit), totalNodes);
+          buckets[i] = bucketOfHash(jhash2words(saddr[i] ?? 0, sport[i] ?? 0, hashInit), bucketCount);
         }
       };
     case "sourceip-sourceport-destport":
@@ -91,7 +91,7 @@ function typescriptLoop({ mode, totalNodes, hashInit, flows, buckets }: HashJob)
         for (let i = 0; i < buckets.length; i += 1) {
           buckets[i] = bucketOfHash(
             jhash3words(saddr[i] ?? 0, sport[i] ?? 0, dport[i] ?? 0, hashInit),
-            totalNodes,
+            bucketCount,
           );
         }
       };
@@ -99,8 +99,8 @@ function typescriptLoop({ mode, totalNodes, hashInit, flows, buckets }: HashJob)
 }
 
 /** The way of `explain` and the library's users: a flow with its ports as people write them. */
-function typescriptFlows({ mode, totalNodes, hashInit, flows, buckets }: HashJob): () => void {
-  const settings = { hashMode: mode, totalNodes, hashInit };
+function typescriptFlows({ mode, bucketCount, hashInit, flows, buckets }: HashJob): () => void {
+  const settings = { hashMode: mode, bucketCount, hashInit };
   const objects = Array.from(flows.saddr, (saddrHost, i) => ({
     protocol: TCP,
     saddrHost,

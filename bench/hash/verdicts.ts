@@ -1,6 +1,6 @@
 /** Who judges whole frames: a mix of what arrives at a virtual IP, of one's own and of foreign buckets. */
 import { classify } from "../../src/core/classify.ts";
-import { nodeMask } from "../../src/core/node-set.ts";
+import { bucketMask } from "../../src/model/bucket-set.ts";
 import type { NativeAddon } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import type { Contender } from "./contenders.ts";
@@ -11,9 +11,9 @@ const MULTICAST = 2; // PACKET_MULTICAST of linux/if_packet.h
 const target = {
   address: VIP,
   hashMode: "sourceip-sourceport",
-  totalNodes: 4,
+  bucketCount: 4,
   hashInit: 0,
-  localNodes: [1],
+  localBuckets: [1],
 } as const;
 
 /** Of eight frames: four TCP, two UDP, a ping and a TCP segment behind IP options. */
@@ -40,9 +40,15 @@ export function verdictContenders(
   frames: readonly Uint8Array[],
   results: Uint32Array,
 ): readonly Contender[] {
-  const { address, localNodes, totalNodes, hashInit } = target;
+  const { address, localBuckets, bucketCount, hashInit } = target;
   const judge = new native.Judge([
-    { addressHost: address, hashMode: 1, totalNodes, hashInit, localMask: nodeMask(localNodes) },
+    {
+      addressHost: address,
+      hashMode: 1,
+      totalNodes: bucketCount,
+      hashInit,
+      localMask: bucketMask(localBuckets),
+    },
   ]);
   const ends = new Uint32Array(frames.length);
   let end = 0;

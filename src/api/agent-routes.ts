@@ -6,13 +6,14 @@ import { z } from "zod";
 import { deriveClusterMac } from "../core/cluster-mac.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4, parseIpv4, tryParseIpv4 } from "../core/ipv4.ts";
-import { MAX_NODES } from "../core/node-set.ts";
 import type { Announcement } from "../daemon/announcer.ts";
 import type { Daemon } from "../daemon/daemon.ts";
+import { MAX_BUCKETS } from "../model/bucket-set.ts";
+import { BUCKETS_PATH, inKernelWords, toSettings } from "../model/kernel-words.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { ok, type Route, VIP } from "./route.ts";
 
-const NODE = new RegExp(`^${VIP}/nodes/(?<node>[^/]+)$`);
+const BUCKET = new RegExp(`^${VIP}/${BUCKETS_PATH}/(?<bucket>[^/]+)$`);
 
 const announceSchema = z.strictObject({
   count: z.int().min(1).max(100).default(5),
@@ -34,41 +35,41 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
   return [
     {
       method: "GET",
-      path: NODE,
-      handle: async ({ vip, node, body }) => {
-        const bucket = parseNode(node);
+      path: BUCKET,
+      handle: async ({ vip, bucket: text, body }) => {
+        const bucket = parseBucket(text);
         const addressHost = parseIpv4(vip);
-        await daemon.checkNode(addressHost, bucket, wantedOf(daemon, addressHost, bucket, await body()));
-        return ok({ node: bucket, state: "running" });
+        await daemon.checkBucket(addressHost, bucket, wantedOf(daemon, addressHost, bucket, await body()));
+        return ok(inKernelWords({ ownBucket: bucket, state: "running" }));
       },
     },
     {
       method: "PUT",
-      path: NODE,
-      handle: async ({ vip, node, body }) => {
-        const bucket = parseNode(node);
+      path: BUCKET,
+      handle: async ({ vip, bucket: text, body }) => {
+        const bucket = parseBucket(text);
         const addressHost = parseIpv4(vip);
         const { announce, create, check, broadcast, given } = parseTake(await body());
         const announcement = announce === undefined ? undefined : parseAnnouncement(announce);
-        if (!create) daemon.nodes(addressHost); // refuses
+        if (!create) daemon.buckets(addressHost); // refuses
         const settings = await completeSettings(daemon, addressHost, bucket, given, broadcast);
-        const nodes = await daemon.takeNode(settings, bucket, { create, check });
+        const ownBuckets = await daemon.takeBucket(settings, bucket, { create, check });
         // Behind the answer: with the bucket in force, nobody has to wait for it.
         if (announcement !== undefined)
           setImmediate(() => {
             daemon.announce(addressHost, announcement).catch(() => {});
           });
-        return ok({ nodes });
+        return ok(inKernelWords({ ownBuckets }));
       },
     },
     {
       method: "DELETE",
-      path: NODE,
-      handle: async ({ vip, node, body }) => {
-        const bucket = parseNode(node);
+      path: BUCKET,
+      handle: async ({ vip, bucket: text, body }) => {
+        const bucket = parseBucket(text);
         const addressHost = parseIpv4(vip);
         const wanted = wantedOf(daemon, addressHost, bucket, await body());
-        return ok({ nodes: await daemon.releaseNode(addressHost, bucket, wanted) });
+        return ok(inKernelWords({ ownBuckets: await daemon.releaseBucket(addressHost, bucket, wanted) }));
       },
     },
     {
@@ -114,7 +115,8 @@ async function completeSettings(
   const served = daemon.settingsOf(addressHost);
   // Without an interface the one of the virtual IP as it is served is meant.
   const nic = given["nic"] ?? served?.nic ?? (await daemon.findNetwork(addressHost)).nic;
-  const settings = parseVirtualIp({ ...given, nic, vip: formatIpv4(addressHost), "local-node": [bucket] });
+  const known = toSettings({ nic, vip: formatIpv4(addressHost), localBuckets: [bucket] });
+  const settings = parseVirtualIp({ ...given, ...known });
   if (broadcast === undefined || served !== undefined || settings.clusterMac !== undefined) return settings;
   const length = settings.prefixLength ?? (await daemon.findNetwork(addressHost, settings.nic)).prefixLength;
   return { ...settings, clusterMac: deriveClusterMac(addressHost, length, broadcast) };
@@ -130,14 +132,11 @@ function wantedOf(
   const served = daemon.settingsOf(addressHost);
   if (raw === undefined) return undefined;
   const { given } = parseTake(raw);
+  const { nic = "any", bucketCount = MAX_BUCKETS, hashMode, hashInit } = served ?? {};
   return parseVirtualIp({
-    nic: served?.nic ?? "any",
-    "total-nodes": served?.totalNodes ?? MAX_NODES,
-    hashmode: served?.hashMode,
-    "hash-init": served?.hashInit,
+    ...toSettings({ nic, bucketCount, hashMode, hashInit }),
     ...given,
-    vip: formatIpv4(addressHost),
-    "local-node": [bucket],
+    ...toSettings({ vip: formatIpv4(addressHost), localBuckets: [bucket] }),
   });
 }
 
@@ -153,11 +152,11 @@ function parseAnnouncement(raw: unknown): Announcement & { readonly wait: boolea
   return { count, intervalMs, wait };
 }
 
-function parseNode(text: string): number {
-  const node = /^\d{1,8}$/.test(text) ? Number(text) : 0;
-  if (node >= 1 && node <= MAX_NODES) return node;
+function parseBucket(text: string): number {
+  const bucket = /^\d{1,8}$/.test(text) ? Number(text) : 0;
+  if (bucket >= 1 && bucket <= MAX_BUCKETS) return bucket;
   throw new ClusterIpError(
     "CLUSTERIP_NODE_OUT_OF_RANGE",
-    `There is no bucket '${text}': expected a number from 1 to ${MAX_NODES}.`,
+    `There is no bucket '${text}': expected a number from 1 to ${MAX_BUCKETS}.`,
   );
 }

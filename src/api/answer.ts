@@ -78,8 +78,8 @@ async function handle(routes: readonly Route[] | undefined, request: IncomingMes
     const methods = onPath.map(({ method }) => method).join(", ");
     throw new ClusterIpError("CLUSTERIP_BAD_REQUEST", `${path} takes ${methods}, not ${request.method}.`);
   }
-  const { vip = "", node = "" } = route.path.exec(path)?.groups ?? {};
-  return route.handle({ vip, node, body: () => readBody(request) });
+  const { vip = "", bucket = "" } = route.path.exec(path)?.groups ?? {};
+  return route.handle({ vip, bucket, body: () => readBody(request) });
 }
 
 function send(response: ServerResponse, { status, body }: Answer): void {

@@ -1,5 +1,8 @@
 /** The control API: its paths and bodies, for server and client. `docs/api.md` describes it. */
 import type { ErrorCode } from "../core/errors.ts";
+import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
+import { BUCKETS_PATH, type InKernelWords, inKernelWords, inOurWords } from "../model/kernel-words.ts";
 
 export const API_PREFIX = "/v1";
 
@@ -8,8 +11,21 @@ export interface ErrorBody {
   readonly error: { readonly code: ErrorCode; readonly message: string };
 }
 
-export interface NodesBody {
-  readonly nodes: readonly number[];
+/** The buckets of this node: `{"nodes": [1, 3]}`. */
+export type BucketsBody = InKernelWords<{ readonly ownBuckets: BucketSet }>;
+
+export type VirtualIpBody = InKernelWords<VirtualIpStatus>;
+
+export interface StatusBody extends Omit<DaemonStatus, "virtualIps"> {
+  readonly virtualIps: readonly VirtualIpBody[];
+}
+
+export function toStatusBody(status: DaemonStatus): StatusBody {
+  return { ...status, virtualIps: status.virtualIps.map(inKernelWords) };
+}
+
+export function fromStatusBody(body: StatusBody): DaemonStatus {
+  return { ...body, virtualIps: body.virtualIps.map(inOurWords) };
 }
 
 /** What a virtual IP was that is served no longer. */
@@ -19,7 +35,7 @@ export interface RemovedBody {
   readonly origin: "config" | "request";
 }
 
-export interface NodeChangeBody {
+export interface BucketChangeBody {
   /** `+N` or `-N` */
   readonly change: string;
 }
@@ -37,8 +53,9 @@ export const paths = {
   status: `${API_PREFIX}/status`,
   virtualIps: `${API_PREFIX}/virtual-ips`,
   virtualIp: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}`,
-  nodes: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/nodes`,
-  node: (vip: string, node: number): string => `${API_PREFIX}/virtual-ips/${vip}/nodes/${node}`,
+  buckets: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/${BUCKETS_PATH}`,
+  bucket: (vip: string, bucket: number): string =>
+    `${API_PREFIX}/virtual-ips/${vip}/${BUCKETS_PATH}/${bucket}`,
   announce: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/announce`,
   reload: `${API_PREFIX}/reload`,
 };

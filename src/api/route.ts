@@ -9,7 +9,7 @@ export interface Call {
   /** the virtual IP of the path, not checked */
   readonly vip: string;
   /** the bucket of the path, not checked */
-  readonly node: string;
+  readonly bucket: string;
   /** undefined where GET and DELETE have none */
   readonly body: () => Promise<unknown>;
 }

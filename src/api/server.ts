@@ -9,35 +9,39 @@ import type { Daemon } from "../daemon/daemon.ts";
 import { LockFile, type TryLockFile } from "../daemon/lock-file.ts";
 import type { Log } from "../daemon/log.ts";
 import { prepareSocketDirectory } from "../daemon/socket-directory.ts";
+import { BUCKETS_PATH, inKernelWords } from "../model/kernel-words.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
 import { agentRoutes } from "./agent-routes.ts";
 import { answerRequest } from "./answer.ts";
-import type { RemovedBody } from "./contract.ts";
+import { type RemovedBody, toStatusBody } from "./contract.ts";
 import { ok, type Route, VIP } from "./route.ts";
 
 /** A client that stops in the middle of a request is let go. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-const nodeChangeSchema = z.strictObject({ change: z.string() });
+const bucketChangeSchema = z.strictObject({ change: z.string() });
 
 function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[] {
   return [
     ...agentRoutes(daemon),
-    { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(await daemon.status()) },
+    { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(toStatusBody(await daemon.status())) },
     {
       method: "GET",
       path: /^\/v1\/virtual-ips$/,
-      handle: async () => ok((await daemon.status()).virtualIps),
+      handle: async () => ok((await daemon.status()).virtualIps.map(inKernelWords)),
     },
     {
       method: "POST",
       path: /^\/v1\/virtual-ips$/,
-      handle: async ({ body }) => ({ status: 201, body: await daemon.add(parseVirtualIp(await body())) }),
+      handle: async ({ body }) => ({
+        status: 201,
+        body: inKernelWords(await daemon.add(parseVirtualIp(await body()))),
+      }),
     },
     {
       method: "GET",
       path: new RegExp(`^${VIP}$`),
-      handle: async ({ vip }) => ok(await daemon.statusOf(parseIpv4(vip))),
+      handle: async ({ vip }) => ok(inKernelWords(await daemon.statusOf(parseIpv4(vip)))),
     },
     {
       method: "DELETE",
@@ -49,21 +53,22 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
     },
     {
       method: "GET",
-      path: new RegExp(`^${VIP}/nodes$`),
-      handle: async ({ vip }) => ok({ nodes: daemon.nodes(parseIpv4(vip)) }),
+      path: new RegExp(`^${VIP}/${BUCKETS_PATH}$`),
+      handle: async ({ vip }) => ok(inKernelWords({ ownBuckets: daemon.buckets(parseIpv4(vip)) })),
     },
     {
       method: "POST",
-      path: new RegExp(`^${VIP}/nodes$`),
+      path: new RegExp(`^${VIP}/${BUCKETS_PATH}$`),
       handle: async ({ vip, body }) => {
-        const parsed = nodeChangeSchema.safeParse(await body());
+        const parsed = bucketChangeSchema.safeParse(await body());
         if (!parsed.success) {
           throw new ClusterIpError(
             "CLUSTERIP_BAD_REQUEST",
             `The body must be {"change": "+N"} or {"change": "-N"}.`,
           );
         }
-        return ok({ nodes: await daemon.changeNodes(parseIpv4(vip), parsed.data.change) });
+        const ownBuckets = await daemon.changeBuckets(parseIpv4(vip), parsed.data.change);
+        return ok(inKernelWords({ ownBuckets }));
       },
     },
     {

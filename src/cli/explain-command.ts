@@ -1,12 +1,12 @@
 /** `clusterip explain`: one flow, a table of flows, or the table of verdicts. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { call } from "../api/client.ts";
-import { paths } from "../api/contract.ts";
+import { paths, type VirtualIpBody } from "../api/contract.ts";
 import { type HashMode, type HashSettings, hashModes, protocolNumbers } from "../core/bucket.ts";
 import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import { MAX_NODES } from "../core/node-set.ts";
-import type { VirtualIpStatus } from "../daemon/status.ts";
+import { type BucketSet, MAX_BUCKETS } from "../model/bucket-set.ts";
+import { type InKernelWords, inKernelWords, inOurWords } from "../model/kernel-words.ts";
 import { explainFlow, parseEndpoint, renderExplanation } from "./explain.ts";
 import { explainCsv, parseProtocol } from "./explain-csv.ts";
 import { integerOption, print, printJson } from "./program.ts";
@@ -19,7 +19,7 @@ interface ExplainOptions {
   readonly icmp?: boolean;
   readonly udp?: boolean;
   readonly protocol?: number;
-  readonly totalNodes?: number;
+  readonly bucketCount?: number;
   readonly hashmode?: HashMode;
   readonly hashInit?: number;
 }
@@ -41,14 +41,17 @@ export function addExplainCommand(program: Command, socket: SocketOf): void {
     .option("--icmp", "an ICMP echo instead of TCP")
     .option("--udp", "UDP instead of TCP")
     .option("--protocol <NAME|NUMBER>", "another IP protocol", protocolOption)
-    .option("--total-nodes <N>", "the number of buckets", integerOption(1, MAX_NODES))
+    .option("--total-nodes <N>", "the number of buckets", integerOption(1, MAX_BUCKETS))
     .addOption(new Option("--hashmode <MODE>", "the hash mode").choices(hashModes))
     .option("--hash-init <SEED>", "the seed", integerOption(0, 0xffffffff))
-    .action(async (from: string | undefined, to: string | undefined, options: ExplainOptions) => {
-      if (options.table === true) await printTable(options.json === true);
-      else if (options.csv === true) await explainInput();
-      else await explainOne(from, to, options, socket);
-    });
+    .action(
+      async (from: string | undefined, to: string | undefined, given: InKernelWords<ExplainOptions>) => {
+        const options = inOurWords(given);
+        if (options.table === true) await printTable(options.json === true);
+        else if (options.csv === true) await explainInput();
+        else await explainOne(from, to, options, socket);
+      },
+    );
 }
 
 function protocolOption(text: string): number {
@@ -83,9 +86,9 @@ async function explainOne(
   }
   const client = parseEndpoint(from);
   const target = parseEndpoint(to);
-  const { settings, localNodes } = await settingsOf(formatIpv4(target.addressHost), socket, options);
-  const explanation = explainFlow(client, target, protocolOf(options), settings, localNodes);
-  if (options.json === true) printJson(explanation);
+  const { settings, localBuckets } = await settingsOf(formatIpv4(target.addressHost), socket, options);
+  const explanation = explainFlow(client, target, protocolOf(options), settings, localBuckets);
+  if (options.json === true) printJson(inKernelWords(explanation));
   else print(renderExplanation(explanation));
 }
 
@@ -95,22 +98,22 @@ function protocolOf(options: ExplainOptions): number {
   return options.udp === true ? protocolNumbers.udp : protocolNumbers.tcp;
 }
 
-/** From the command line where it says how many nodes there are, else from the daemon. */
+/** From the command line where it says how many buckets there are, else from the daemon. */
 async function settingsOf(
   vip: string,
   socket: SocketOf,
   options: ExplainOptions,
-): Promise<{ settings: HashSettings; localNodes: readonly number[] | undefined }> {
-  const { hashmode = "sourceip-sourceport", hashInit = 0, totalNodes } = options;
-  if (totalNodes !== undefined) {
-    return { settings: { hashMode: hashmode, totalNodes, hashInit }, localNodes: undefined };
+): Promise<{ settings: HashSettings; localBuckets: BucketSet | undefined }> {
+  const { hashmode = "sourceip-sourceport", hashInit = 0, bucketCount } = options;
+  if (bucketCount !== undefined) {
+    return { settings: { hashMode: hashmode, bucketCount, hashInit }, localBuckets: undefined };
   }
   try {
-    const served = (await call(socket(), "GET", paths.virtualIp(vip))) as VirtualIpStatus;
+    const served = inOurWords((await call(socket(), "GET", paths.virtualIp(vip))) as VirtualIpBody);
     const hashMode = hashModes.find((mode) => mode === served.hashMode) ?? hashmode;
     return {
-      settings: { hashMode, totalNodes: served.totalNodes, hashInit: served.hashInit },
-      localNodes: served.localNodes,
+      settings: { hashMode, bucketCount: served.bucketCount, hashInit: served.hashInit },
+      localBuckets: served.localBuckets,
     };
   } catch (error) {
     if (!isClusterIpError(error)) throw error;

@@ -5,7 +5,7 @@
 import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../core/bucket.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
-import { MAX_NODES } from "../core/node-set.ts";
+import { MAX_BUCKETS } from "../model/bucket-set.ts";
 import { MAX_LINE_LENGTH } from "../settings/limits.ts";
 
 export const CSV_COLUMNS = [
@@ -52,7 +52,7 @@ export function bucketOfRow(row: string): number {
     dportText = "",
   ] = cells;
   const hashMode = hashModes.find((mode): mode is HashMode => mode === modeText);
-  const totalNodes = parseNumber(totalText, MAX_NODES);
+  const bucketCount = parseNumber(totalText, MAX_BUCKETS);
   return bucketOf(
     {
       protocol: parseProtocol(protoText) ?? wrong("proto", protoText, "a protocol name or number"),
@@ -62,10 +62,10 @@ export function bucketOfRow(row: string): number {
     },
     {
       hashMode: hashMode ?? wrong("hashmode", modeText, hashModes.join(", ")),
-      totalNodes:
-        totalNodes === undefined || totalNodes === 0
-          ? wrong("total_nodes", totalText, `a number from 1 to ${MAX_NODES}`)
-          : totalNodes,
+      bucketCount:
+        bucketCount === undefined || bucketCount === 0
+          ? wrong("total_nodes", totalText, `a number from 1 to ${MAX_BUCKETS}`)
+          : bucketCount,
       hashInit: parseNumber(initText, 0xffffffff) ?? wrong("hash_init", initText, "a number of 32 bits"),
     },
   );

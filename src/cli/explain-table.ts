@@ -1,4 +1,6 @@
 /** `clusterip explain --table`: the verdict table, for a terminal, for programs and for the documentation. */
+import type { ClassifyTarget } from "../core/classify.ts";
+import { inKernelWords } from "../model/kernel-words.ts";
 import { type Column, textTable } from "../tools/text-table.ts";
 import { type VerdictRow, verdictTable } from "../verdict-table/rows.ts";
 
@@ -20,16 +22,17 @@ export interface VerdictRowJson {
 export function verdictTableJson(): readonly VerdictRowJson[] {
   return verdictTable().map(({ section, target, frame, sentence, verdict, reason, bucket }) => ({
     section,
-    hashMode: target.hashMode,
-    totalNodes: target.totalNodes,
-    hashInit: target.hashInit,
-    localNodes: target.localNodes,
+    ...settingsJson(target),
     frame,
     sentence,
     verdict,
     reason,
     ...(bucket === undefined ? {} : { bucket }),
   }));
+}
+
+function settingsJson({ hashMode, bucketCount, hashInit, localBuckets }: ClassifyTarget) {
+  return inKernelWords({ hashMode, bucketCount, hashInit, localBuckets });
 }
 
 const columns: readonly Column[] = [

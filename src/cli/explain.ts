@@ -36,7 +36,7 @@ export interface Explanation {
   readonly to: string;
   readonly protocol: string;
   readonly hashMode: string;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashInit: number;
   /** the words in the order in which they enter the hash, as 8 hexadecimal digits */
   readonly words: readonly { readonly name: string; readonly hex: string }[];
@@ -53,7 +53,7 @@ export function explainFlow(
   to: Endpoint,
   protocol: number,
   settings: HashSettings,
-  localNodes: readonly number[] | undefined,
+  localBuckets: readonly number[] | undefined,
 ): Explanation {
   const hasPorts = portsOffset(protocol) !== undefined;
   if (hasPorts && (from.port === undefined || to.port === undefined)) {
@@ -69,13 +69,13 @@ export function explainFlow(
     destinationPort: to.port ?? 0,
   };
   const hash = hashOf(flow, settings);
-  const bucket = bucketOfHash(hash, settings.totalNodes);
+  const bucket = bucketOfHash(hash, settings.bucketCount);
   return {
     from: endpointText(from, hasPorts),
     to: endpointText(to, hasPorts),
     protocol: protocolName(protocol),
     hashMode: settings.hashMode,
-    totalNodes: settings.totalNodes,
+    bucketCount: settings.bucketCount,
     hashInit: settings.hashInit,
     words: hashWords(flow, settings.hashMode).map((word, index) => ({
       name: wordNames[index] ?? "",
@@ -83,12 +83,12 @@ export function explainFlow(
     })),
     hash: hex32(hash),
     bucket,
-    isLocal: localNodes?.includes(bucket),
+    isLocal: localBuckets?.includes(bucket),
   };
 }
 
 export function renderExplanation(explanation: Explanation): string {
-  const { from, to, protocol, hashMode, hashInit, totalNodes, words, hash, bucket, isLocal } = explanation;
+  const { from, to, protocol, hashMode, hashInit, bucketCount, words, hash, bucket, isLocal } = explanation;
   const owner =
     isLocal === undefined
       ? "answered by the node that has this bucket"
@@ -97,13 +97,13 @@ export function renderExplanation(explanation: Explanation): string {
         : "another node's: dropped here in silence";
   return [
     `${protocol} ${from} -> ${to}`,
-    `  hash mode  ${hashMode}, hash-init ${hashInit}, ${countOf(totalNodes, "bucket")}`,
+    `  hash mode  ${hashMode}, hash-init ${hashInit}, ${countOf(bucketCount, "bucket")}`,
     ...words.map(
       ({ name, hex }) =>
         `  word       ${hex}  ${name}${name.endsWith("port") ? " (wire octets read little-endian)" : ""}`,
     ),
     `  hash       ${hash}`,
-    `  bucket     ${bucket}  (0x${hash} * ${totalNodes} >> 32) + 1`,
+    `  bucket     ${bucket}  (0x${hash} * ${bucketCount} >> 32) + 1`,
     `  verdict    ${owner}`,
     "",
   ].join("\n");

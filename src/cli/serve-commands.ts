@@ -1,11 +1,18 @@
 /** The commands that ask the daemon: add, del, nodes, status, reload; and cleanup, which needs none. */
 import { type Command, Option } from "commander";
 import { call } from "../api/client.ts";
-import { type NodesBody, paths, type RemovedBody } from "../api/contract.ts";
+import {
+  type BucketsBody,
+  fromStatusBody,
+  paths,
+  type RemovedBody,
+  type StatusBody,
+  type VirtualIpBody,
+} from "../api/contract.ts";
 import { ClusterIpError } from "../core/errors.ts";
-import { formatNodes } from "../core/node-set.ts";
 import type { TryLockFile } from "../daemon/lock-file.ts";
-import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
+import { formatBuckets } from "../model/bucket-set.ts";
+import { inOurWords } from "../model/kernel-words.ts";
 import { parseIptablesRule } from "../settings/iptables-rule.ts";
 import { type OptionEntry, vipOption, virtualIpOptions } from "../settings/options.ts";
 import { print, printJson } from "./program.ts";
@@ -17,7 +24,7 @@ export type SocketOf = () => string;
 export function addServeCommands(program: Command, socket: SocketOf): void {
   addAdd(program, socket);
   addDel(program, socket);
-  addNodes(program, socket);
+  addBuckets(program, socket);
   addStatus(program, socket);
   addReload(program, socket);
   addCleanup(program, socket);
@@ -49,7 +56,9 @@ function addAdd(program: Command, socket: SocketOf): void {
         requireAll(vip, settings);
         print(
           addedText(
-            (await call(socket(), "POST", paths.virtualIps, { vip, ...settings })) as VirtualIpStatus,
+            inOurWords(
+              (await call(socket(), "POST", paths.virtualIps, { vip, ...settings })) as VirtualIpBody,
+            ),
           ),
         );
         return;
@@ -61,7 +70,7 @@ function addAdd(program: Command, socket: SocketOf): void {
         );
       }
       const all = { ...parseIptablesRule(rule), ...settings };
-      print(addedText((await call(socket(), "POST", paths.virtualIps, all)) as VirtualIpStatus));
+      print(addedText(inOurWords((await call(socket(), "POST", paths.virtualIps, all)) as VirtualIpBody)));
     });
 }
 
@@ -89,7 +98,7 @@ function addDel(program: Command, socket: SocketOf): void {
     });
 }
 
-function addNodes(program: Command, socket: SocketOf): void {
+function addBuckets(program: Command, socket: SocketOf): void {
   program
     .command("nodes")
     .description("print the local nodes (buckets) of a virtual IP, or add or remove one")
@@ -98,13 +107,13 @@ function addNodes(program: Command, socket: SocketOf): void {
     // -2 is a change here, not an option; a malformed one such as -0x2 is the daemon's to refuse.
     .allowUnknownOption()
     .action(async (vip: string, change: string | undefined) => {
-      const path = paths.nodes(encodeURIComponent(vip));
+      const path = paths.buckets(encodeURIComponent(vip));
       if (change !== undefined) {
         await call(socket(), "POST", path, { change });
         return;
       }
-      const { nodes } = (await call(socket(), "GET", path)) as NodesBody;
-      print(`${formatNodes(nodes)}\n`);
+      const { ownBuckets } = inOurWords((await call(socket(), "GET", path)) as BucketsBody);
+      print(`${formatBuckets(ownBuckets)}\n`);
     });
 }
 
@@ -118,8 +127,8 @@ function addStatus(program: Command, socket: SocketOf): void {
       const path = vip === undefined ? paths.status : paths.virtualIp(encodeURIComponent(vip));
       const answer = await call(socket(), "GET", path);
       if (options.json === true) printJson(answer);
-      else if (vip === undefined) print(renderStatus(answer as DaemonStatus));
-      else print(`${renderVirtualIp(answer as VirtualIpStatus)}\n`);
+      else if (vip === undefined) print(renderStatus(fromStatusBody(answer as StatusBody)));
+      else print(`${renderVirtualIp(inOurWords(answer as VirtualIpBody))}\n`);
     });
 }
 

@@ -1,9 +1,9 @@
 /** `clusterip status` for people. */
 
 import type { RemovedBody } from "../api/contract.ts";
-import { formatNodes } from "../core/node-set.ts";
 import type { DaemonStatus, NicStatus, VirtualIpStatus } from "../daemon/status.ts";
 import type { ProgramStatus } from "../engine/engine.ts";
+import { formatBuckets } from "../model/bucket-set.ts";
 import { countOf, formatBytes, formatCount, formatDuration, formatShare } from "../tools/numbers.ts";
 import { type Column, textTable } from "../tools/text-table.ts";
 
@@ -44,7 +44,7 @@ const bucketColumns: readonly Column[] = [
 ];
 
 export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
-  const { vip, nic, localNodes, totalNodes, hashMode, clusterMac, hashInit, engine, origin } = virtualIp;
+  const { vip, nic, localBuckets, bucketCount, hashMode, clusterMac, hashInit, engine, origin } = virtualIp;
   const frames = virtualIp.buckets.map((b) => b.local.frames + b.foreign.frames);
   const total = frames.reduce((a, b) => a + b, 0);
   const rows = virtualIp.buckets.map((bucket, index) => [
@@ -58,7 +58,7 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
   ]);
   const { withoutBucket, foreignStandardError = 0 } = virtualIp;
   return [
-    `${vip} on ${nic}: local nodes ${formatNodes(localNodes) || "none"} of ${totalNodes}`,
+    `${vip} on ${nic}: local nodes ${formatBuckets(localBuckets) || "none"} of ${bucketCount}`,
     `  ${hashMode}, hash-init ${hashInit}, cluster MAC ${clusterMac ?? "not known yet"}, engine ${engine}, from ${origin}`,
     ...(virtualIp.waitsBecause === undefined ? [] : [`  NOT SERVED: ${virtualIp.waitsBecause}`]),
     ...textTable(bucketColumns, rows),
@@ -74,10 +74,17 @@ export function renderVirtualIp(virtualIp: VirtualIpStatus): string {
 }
 
 /** What `clusterip add` did, and how long it lasts. */
-export function addedText({ vip, nic, localNodes, totalNodes, clusterMac, engine }: VirtualIpStatus): string {
-  const buckets = localNodes.length === 1 ? "bucket" : "buckets";
+export function addedText({
+  vip,
+  nic,
+  localBuckets,
+  bucketCount,
+  clusterMac,
+  engine,
+}: VirtualIpStatus): string {
+  const buckets = localBuckets.length === 1 ? "bucket" : "buckets";
   return [
-    `${vip} is served on ${nic}: ${buckets} ${formatNodes(localNodes)} of ${totalNodes}, cluster MAC ${clusterMac}, engine ${engine}.`,
+    `${vip} is served on ${nic}: ${buckets} ${formatBuckets(localBuckets)} of ${bucketCount}, cluster MAC ${clusterMac}, engine ${engine}.`,
     `It lasts until this host boots, also over a restart of the daemon. To keep it, put it into the configuration file.`,
     "",
   ].join("\n");

@@ -1,16 +1,18 @@
 /** `clusterip simulate` and `clusterip replay`: tools that need no daemon and no privilege. */
 import { writeFileSync } from "node:fs";
 import { type Command, Option } from "commander";
-import { type HashMode, hashModes } from "../core/bucket.ts";
+import { type HashMode, type HashSettings, hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { parseIpv4 } from "../core/ipv4.ts";
-import { MAX_NODES } from "../core/node-set.ts";
+import { MAX_BUCKETS } from "../model/bucket-set.ts";
+import { type InKernelWords, inKernelWords, inOurWords } from "../model/kernel-words.ts";
 import { formatBytes, formatShare } from "../tools/numbers.ts";
+import type { Ownership } from "../tools/ownership.ts";
 import type { ReplayProgress } from "../tools/replay-report.ts";
 import { integerListOption, integerOption, print, printJson } from "./program.ts";
 
 interface HashOptions {
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashmode?: HashMode;
   readonly hashInit?: number;
   readonly down?: readonly number[];
@@ -49,7 +51,7 @@ export function addToolCommands(program: Command): void {
       )
       .option("--svg <FILE>", "draw it, too")
       .option("--json", "print JSON"),
-  ).action(runSimulate);
+  ).action((given: InKernelWords<SimulateOptions>) => runSimulate(inOurWords(given)));
   withHashOptions(
     program
       .command("replay")
@@ -61,12 +63,12 @@ export function addToolCommands(program: Command): void {
         (text: string) => text.split(",").map(parseIpv4),
       )
       .option("--json", "print JSON"),
-  ).action(runReplay);
+  ).action((file: string, given: InKernelWords<ReplayOptions>) => runReplay(file, inOurWords(given)));
 }
 
 function withHashOptions(command: Command): Command {
   return command
-    .requiredOption("--total-nodes <N>", "the number of buckets and nodes", integerOption(1, MAX_NODES))
+    .requiredOption("--total-nodes <N>", "the number of buckets and nodes", integerOption(1, MAX_BUCKETS))
     .addOption(
       new Option("--hashmode <MODE>", "the hash mode (default: sourceip-sourceport)").choices(hashModes),
     )
@@ -74,14 +76,14 @@ function withHashOptions(command: Command): Command {
     .option(
       "--down <K[,K...]>",
       "nodes that are down: their buckets go to the others",
-      integerListOption(1, MAX_NODES),
+      integerListOption(1, MAX_BUCKETS),
     );
 }
 
 /** What of the command line the tools take, without what was not given. */
-function hashRequest({ totalNodes, hashmode, hashInit, down }: HashOptions) {
+function hashRequest({ bucketCount, hashmode, hashInit, down }: HashOptions) {
   return {
-    totalNodes,
+    bucketCount,
     ...(hashmode === undefined ? {} : { hashMode: hashmode }),
     ...(hashInit === undefined ? {} : { hashInit }),
     ...(down === undefined ? {} : { down }),
@@ -112,7 +114,7 @@ async function runSimulate(options: SimulateOptions): Promise<void> {
     }
   }
   const { renderSimulation } = await import("../tools/render-simulation.ts");
-  if (options.json === true) printJson(simulation);
+  if (options.json === true) printJson(withKernelWords(simulation));
   else print(ended(renderSimulation(simulation)));
 }
 
@@ -128,11 +130,22 @@ async function runReplay(file: string, options: ReplayOptions): Promise<void> {
       ...(progress === undefined ? {} : { onProgress: (now: ReplayProgress) => progress.show(now) }),
     });
     progress?.clear();
-    if (options.json === true) printJson(replay);
+    if (options.json === true) printJson(withKernelWords(replay));
     else print(ended(renderReplay(replay)));
   } finally {
     progress?.clear();
   }
+}
+
+/** A report as its JSON has it. */
+function withKernelWords<T extends { readonly settings: HashSettings; readonly ownership: Ownership }>(
+  report: T,
+) {
+  return {
+    ...report,
+    settings: inKernelWords(report.settings),
+    ownership: inKernelWords(report.ownership),
+  };
 }
 
 function ended(text: string): string {

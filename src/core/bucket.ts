@@ -57,7 +57,7 @@ export interface Flow {
 export interface HashSettings {
   readonly hashMode: HashMode;
   /** 1 to 16 */
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   /** seed, unsigned 32 bits */
   readonly hashInit: number;
 }
@@ -95,14 +95,14 @@ export function hashOf(flow: Flow, settings: Pick<HashSettings, "hashMode" | "ha
 }
 
 /**
- * The bucket of a hash, 1 to `totalNodes`: `((u64)hash * totalNodes >> 32) + 1`, the kernel's
+ * The bucket of a hash, 1 to `bucketCount`: `((u64)hash * bucketCount >> 32) + 1`, the kernel's
  * `reciprocal_scale`; not a modulo. The product is below 2^36, exact in a double.
  */
-export function bucketOfHash(hash: number, totalNodes: number): number {
-  return Math.floor((hash * totalNodes) / 0x1_0000_0000) + 1;
+export function bucketOfHash(hash: number, bucketCount: number): number {
+  return Math.floor((hash * bucketCount) / 0x1_0000_0000) + 1;
 }
 
-/** The bucket of a flow, 1 to `totalNodes`. */
+/** The bucket of a flow, 1 to `bucketCount`. */
 export function bucketOf(flow: Flow, settings: HashSettings): number {
-  return bucketOfHash(hashOf(flow, settings), settings.totalNodes);
+  return bucketOfHash(hashOf(flow, settings), settings.bucketCount);
 }

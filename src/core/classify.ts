@@ -18,8 +18,8 @@ export type PacketType = keyof typeof packetTypes;
 export interface ClassifyTarget extends HashSettings {
   /** host order */
   readonly address: number;
-  /** this node's buckets, 1 to `totalNodes` */
-  readonly localNodes: readonly number[];
+  /** this node's buckets, 1 to `bucketCount` */
+  readonly localBuckets: readonly number[];
 }
 
 export interface ClassifyOptions {
@@ -35,7 +35,7 @@ export interface ClassifyOptions {
 export interface Classification {
   readonly verdict: Verdict;
   readonly reason: Reason;
-  /** 1 to `totalNodes`, when the packet's flow has one */
+  /** 1 to `bucketCount`, when the packet's flow has one */
   readonly bucket?: number;
 }
 
@@ -147,7 +147,7 @@ function byFlow(
   destinationPort: number,
 ): Classification {
   const bucket = bucketOf({ protocol, saddrHost, sourcePort, destinationPort }, target);
-  const reason: Reason = target.localNodes.includes(bucket) ? "local-bucket" : "foreign-bucket";
+  const reason: Reason = target.localBuckets.includes(bucket) ? "local-bucket" : "foreign-bucket";
   return { verdict: reasonCatalogue[reason].verdict, reason, bucket };
 }
 

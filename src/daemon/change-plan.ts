@@ -1,6 +1,6 @@
 /** What a change of the served virtual IPs means for the engines: who takes what, and when. */
-import type { NodeSet } from "../core/node-set.ts";
-import { differsOnlyInNodes, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
+import { differsOnlyInBuckets, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 
 export interface Taking {
   readonly virtualIp: ServedVirtualIp;
@@ -16,7 +16,7 @@ export interface ChangePlan {
   readonly takeLast: readonly Taking[];
   readonly letGoLast: readonly ServedVirtualIp[];
   /** what is taken already and gets other buckets, last of all */
-  readonly move: readonly { readonly virtualIp: ServedVirtualIp; readonly from: NodeSet }[];
+  readonly move: readonly { readonly virtualIp: ServedVirtualIp; readonly from: BucketSet }[];
 }
 
 /**
@@ -43,7 +43,7 @@ export function planChange(
     return other === undefined ? mayBeElsewhere(virtualIp) : other.settings.nic !== virtualIp.settings.nic;
   };
   const take = (virtualIp: ServedVirtualIp): Taking => ({
-    virtualIp: waits(virtualIp) ? { ...virtualIp, localNodes: [] } : virtualIp,
+    virtualIp: waits(virtualIp) ? { ...virtualIp, localBuckets: [] } : virtualIp,
     replaces: judgesInPlace(virtualIp) ? sameAtEngine(virtualIp, previous) : undefined,
   });
   return {
@@ -54,15 +54,15 @@ export function planChange(
     move: [...next.values()].flatMap((virtualIp) => {
       if (waits(virtualIp)) return [{ virtualIp, from: [] }];
       const old = previous.get(virtualIp.settings.addressHost);
-      const isMoved = old !== undefined && isKept(virtualIp, previous) && !sameNodes(old, virtualIp);
-      return isMoved ? [{ virtualIp, from: old.localNodes }] : [];
+      const isMoved = old !== undefined && isKept(virtualIp, previous) && !sameBuckets(old, virtualIp);
+      return isMoved ? [{ virtualIp, from: old.localBuckets }] : [];
     }),
   };
 }
 
 function isKept(virtualIp: ServedVirtualIp, others: ServedMap): boolean {
   const other = others.get(virtualIp.settings.addressHost);
-  return other !== undefined && differsOnlyInNodes(virtualIp, other);
+  return other !== undefined && differsOnlyInBuckets(virtualIp, other);
 }
 
 /** The one with the same address at the same engine on the same interface, whatever its settings. */
@@ -72,6 +72,6 @@ function sameAtEngine(virtualIp: ServedVirtualIp, others: ServedMap): ServedVirt
   return isSame ? other : undefined;
 }
 
-function sameNodes(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
-  return String(a.localNodes) === String(b.localNodes);
+function sameBuckets(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
+  return String(a.localBuckets) === String(b.localBuckets);
 }

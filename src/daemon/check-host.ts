@@ -29,7 +29,7 @@ export async function checkHost(virtualIps: readonly VirtualIpSettings[]): Promi
   }
   const engines = { device: TUN_NAME, choose: () => "userspace" as const };
   for (const settings of virtualIps) {
-    const asked = { settings, origin: "config" as const, localNodes: settings.localNodes };
+    const asked = { settings, origin: "config" as const, localBuckets: settings.localBuckets };
     const resolved = resolveOrWait(asked, links, engines);
     if (!isWaiting(resolved)) continue;
     const sentence = `${settings.vip}: ${resolved.why.message}`;

@@ -4,13 +4,21 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { changeNodes, formatNodes, type NodeSet, parseNodeChange, toNodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { type HostEvent, HostEvents, type WatchNft } from "../host/events.ts";
 import { type Link, listLinks } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { listLinkRoutes } from "../host/routes.ts";
 import { configureTun } from "../host/tun.ts";
+import {
+  type BucketSet,
+  changeBuckets,
+  formatBuckets,
+  parseBucketChange,
+  releaseBucket,
+  takeBucket,
+} from "../model/bucket-set.ts";
+import { inKernelWords } from "../model/kernel-words.ts";
 import { requireRoom } from "../settings/limits.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
@@ -24,7 +32,7 @@ import { requireSame, requireSameBucket } from "./require-same.ts";
 import {
   type AskedVirtualIp,
   asksForTheSame,
-  differsOnlyInNodes,
+  differsOnlyInBuckets,
   haveSameBuckets,
   isMissingOnHost,
   isWaiting,
@@ -165,7 +173,8 @@ export class Daemon {
       requireRoom(this.#serving.current.size);
       const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
       await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
-      this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes: settings.localNodes }, "added");
+      const { vip, nic, localBuckets } = settings;
+      this.#log.info(inKernelWords({ vip, nic, localBuckets }), "added");
       return this.#statusOf(added);
     });
   }
@@ -186,12 +195,12 @@ export class Daemon {
   }
 
   /** The local buckets after the change `+N` or `-N`; it is in force when this resolves. */
-  changeNodes(addressHost: number, change: string): Promise<NodeSet> {
+  changeBuckets(addressHost: number, change: string): Promise<BucketSet> {
     return this.#transaction(async () => {
-      const { settings, localNodes } = this.#asked(addressHost);
-      const next = changeNodes(localNodes, parseNodeChange(change), settings.totalNodes);
-      this.#saved.setLocal(addressHost, next);
-      this.#log.info({ vip: settings.vip, change, localNodes: next }, "buckets moved");
+      const { settings, localBuckets } = this.#asked(addressHost);
+      const next = changeBuckets(localBuckets, parseBucketChange(change), settings.bucketCount);
+      this.#saved.setBuckets(addressHost, next);
+      this.#log.info(inKernelWords({ vip: settings.vip, change, localBuckets: next }), "buckets moved");
       return next;
     });
   }
@@ -200,7 +209,11 @@ export class Daemon {
    * Makes a bucket this node's, and serves its virtual IP if need be. Asked again it changes nothing,
    * so that a resource agent need not know what came before; other settings are refused.
    */
-  takeNode(settings: VirtualIpSettings, node: number, { create, check }: TakeOptions): Promise<NodeSet> {
+  takeBucket(
+    settings: VirtualIpSettings,
+    bucket: number,
+    { create, check }: TakeOptions,
+  ): Promise<BucketSet> {
     return this.#transaction(async () => {
       const { addressHost, vip } = settings;
       const served = this.#serving.current.get(addressHost);
@@ -209,20 +222,22 @@ export class Daemon {
         // Its bucket would not be answered here. The next look may find that it can be by now.
         throw new ClusterIpError(waits.why.code, `${vip} waits: ${waits.why.message}`, { cause: waits.why });
       }
-      const links = await this.#take(settings, node, { create, check });
-      if (check) await this.#requireAnswered(addressHost, node, links);
-      const { localNodes } = this.#served(addressHost);
+      const links = await this.#take(settings, bucket, { create, check });
+      if (check) await this.#requireAnswered(addressHost, bucket, links);
+      const { localBuckets } = this.#served(addressHost);
+      const { nic } = settings;
       if (served === undefined)
-        this.#log.info({ vip, nic: settings.nic, node }, "added with the first bucket");
-      else if (!served.localNodes.includes(node)) this.#log.info({ vip, node, localNodes }, "bucket taken");
-      return localNodes;
+        this.#log.info(inKernelWords({ vip, nic, ownBucket: bucket }), "added with the first bucket");
+      else if (!served.localBuckets.includes(bucket))
+        this.#log.info(inKernelWords({ vip, ownBucket: bucket, localBuckets }), "bucket taken");
+      return localBuckets;
     });
   }
 
   /** The links as they were before the virtual IP was set up; none where it was served already. */
   async #take(
     settings: VirtualIpSettings,
-    node: number,
+    bucket: number,
     { create, check }: TakeOptions,
   ): Promise<readonly Link[]> {
     const { addressHost } = settings;
@@ -241,14 +256,14 @@ export class Daemon {
       return links;
     }
     requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
-    if (!served.localNodes.includes(node)) {
-      this.#saved.setLocal(addressHost, toNodeSet([...served.localNodes, node]));
+    if (!served.localBuckets.includes(bucket)) {
+      this.#saved.setBuckets(addressHost, takeBucket(served.localBuckets, bucket));
     }
     return [];
   }
 
   /** Gives the bucket up again where it is not answered: the next owner can. */
-  async #requireAnswered(addressHost: number, node: number, before: readonly Link[]): Promise<void> {
+  async #requireAnswered(addressHost: number, bucket: number, before: readonly Link[]): Promise<void> {
     const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(addressHost));
     const { nic } = this.#served(addressHost).settings;
     // Some drivers take the link down for a moment when a program is attached.
@@ -262,8 +277,8 @@ export class Daemon {
     }
     const reason = why();
     if (reason === undefined) return;
-    this.#release(this.#served(addressHost), node);
-    throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${node} is not taken.`);
+    this.#release(this.#served(addressHost), bucket);
+    throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${bucket} is not taken.`);
   }
 
   /**
@@ -273,13 +288,13 @@ export class Daemon {
    *
    * @param wanted CLUSTERIP_NOT_FOUND, and nothing is given up, when the virtual IP is served with other settings
    */
-  releaseNode(addressHost: number, node: number, wanted?: VirtualIpSettings): Promise<NodeSet> {
+  releaseBucket(addressHost: number, bucket: number, wanted?: VirtualIpSettings): Promise<BucketSet> {
     return this.#transaction(async () => {
       const served = this.#saved.find(addressHost);
       if (served === undefined) return [];
       requireSameBucket(served, this.#byOwnName(wanted));
-      if (!served.localNodes.includes(node)) return served.localNodes;
-      return this.#release(served, node);
+      if (!served.localBuckets.includes(bucket)) return served.localBuckets;
+      return this.#release(served, bucket);
     });
   }
 
@@ -288,19 +303,19 @@ export class Daemon {
     return wanted && { ...wanted, nic: this.#serving.ownNameOf(wanted.nic) };
   }
 
-  #release(served: AskedVirtualIp, node: number): NodeSet {
+  #release(served: AskedVirtualIp, bucket: number): BucketSet {
     const { vip, addressHost } = served.settings;
-    const localNodes = served.localNodes.filter((other) => other !== node);
-    this.#saved.setLocal(addressHost, localNodes);
-    this.#log.info({ vip, node, localNodes }, "bucket released");
-    if (localNodes.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
-    return localNodes;
+    const localBuckets = releaseBucket(served.localBuckets, bucket);
+    this.#saved.setBuckets(addressHost, localBuckets);
+    this.#log.info(inKernelWords({ vip, ownBucket: bucket, localBuckets }), "bucket released");
+    if (localBuckets.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
+    return localBuckets;
   }
 
   #removeEmpty(addressHost: number): void {
     this.#background(async () => {
       // A bucket may have come back in the meantime.
-      if (this.#saved.find(addressHost)?.localNodes.length !== 0) return;
+      if (this.#saved.find(addressHost)?.localBuckets.length !== 0) return;
       await this.#saved.remove(addressHost);
     });
   }
@@ -312,11 +327,11 @@ export class Daemon {
    *
    * @param wanted with other settings than those served the bucket is not this one
    */
-  async checkNode(addressHost: number, node: number, wanted?: VirtualIpSettings): Promise<void> {
+  async checkBucket(addressHost: number, bucket: number, wanted?: VirtualIpSettings): Promise<void> {
     await this.#serving.settled();
     const served = this.#asked(addressHost);
-    if (!served.localNodes.includes(node)) {
-      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${node} is not this node's.`);
+    if (!served.localBuckets.includes(bucket)) {
+      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${bucket} is not this node's.`);
     }
     requireSameBucket(served, this.#byOwnName(wanted));
     if (isWaiting(served)) {
@@ -376,19 +391,19 @@ export class Daemon {
     links: readonly Link[],
   ): ServedVirtualIp | WaitingVirtualIp {
     const origin = "config" as const;
-    const asked = { settings, origin, localNodes: settings.localNodes };
+    const asked = { settings, origin, localBuckets: settings.localBuckets };
     if (before === undefined) return resolveOrWait(asked, links, this.#engines);
     // A bucket that was moved is another node's now, also where it would come back with another interface or engine.
-    const areNodesUnchanged = String(before.settings.localNodes) === String(settings.localNodes);
-    const staysMoved = areNodesUnchanged && haveSameBuckets(before.settings, settings);
-    const localNodes = staysMoved ? before.localNodes : settings.localNodes;
+    const isSetUnchanged = String(before.settings.localBuckets) === String(settings.localBuckets);
+    const staysMoved = isSetUnchanged && haveSameBuckets(before.settings, settings);
+    const localBuckets = staysMoved ? before.localBuckets : settings.localBuckets;
     // What is asked for as before stays as it is, even while its interface is away.
     if (!isWaiting(before) && asksForTheSame(before.settings, settings)) {
-      return { ...before, settings, origin, localNodes };
+      return { ...before, settings, origin, localBuckets };
     }
     const wasServed = !isWaiting(before) && before.settings.nic === settings.nic;
-    const next = resolveOrWait({ ...asked, localNodes, wasServed }, links, this.#engines);
-    if (isWaiting(next) || isWaiting(before) || !differsOnlyInNodes(before, next)) return next;
+    const next = resolveOrWait({ ...asked, localBuckets, wasServed }, links, this.#engines);
+    if (isWaiting(next) || isWaiting(before) || !differsOnlyInBuckets(before, next)) return next;
     return { ...next, isAdopted: before.isAdopted };
   }
 
@@ -406,8 +421,8 @@ export class Daemon {
     return findNetwork(addressHost, await listLinks(), listLinkRoutes(), nic);
   }
 
-  nodes(addressHost: number): NodeSet {
-    return this.#asked(addressHost).localNodes;
+  buckets(addressHost: number): BucketSet {
+    return this.#asked(addressHost).localBuckets;
   }
 
   /** Between two changes, never amid one. */
@@ -455,7 +470,7 @@ export class Daemon {
   /** One line for the service manager. */
   summary(): string {
     const parts = this.#saved.all.map((asked) => {
-      const buckets = formatNodes(asked.localNodes) || "no bucket";
+      const buckets = formatBuckets(asked.localBuckets) || "no bucket";
       return `${asked.settings.vip} (${isWaiting(asked) ? "waits" : buckets})`;
     });
     return parts.length === 0 ? "no virtual IP" : parts.join(", ");

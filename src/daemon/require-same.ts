@@ -1,5 +1,6 @@
 /** A second request for a virtual IP has to mean the same one: the kernel target accepted and ignored other numbers. */
 import { ClusterIpError } from "../core/errors.ts";
+import { type OurSetting, settingNames } from "../model/kernel-words.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { isWaiting, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
 
@@ -44,12 +45,12 @@ function differingSettings(
   { settings, clusterMac }: { settings: VirtualIpSettings; clusterMac: string | undefined },
   wanted: VirtualIpSettings,
 ): readonly string[] {
-  const pairs: readonly (readonly [name: string, served: unknown, wanted: unknown])[] = [
+  const pairs: readonly (readonly [name: OurSetting, served: unknown, wanted: unknown])[] = [
     ["nic", settings.nic, wanted.nic],
-    ["total-nodes", settings.totalNodes, wanted.totalNodes],
-    ["hashmode", settings.hashMode, wanted.hashMode],
-    ["hash-init", settings.hashInit, wanted.hashInit],
-    ["clustermac", clusterMac ?? wanted.clusterMac, wanted.clusterMac ?? clusterMac],
+    ["bucketCount", settings.bucketCount, wanted.bucketCount],
+    ["hashMode", settings.hashMode, wanted.hashMode],
+    ["hashInit", settings.hashInit, wanted.hashInit],
+    ["clusterMac", clusterMac ?? wanted.clusterMac, wanted.clusterMac ?? clusterMac],
   ];
-  return pairs.filter(([, a, b]) => a !== b).map(([name, a, b]) => `${name} ${a}, not ${b}`);
+  return pairs.filter(([, a, b]) => a !== b).map(([name, a, b]) => `${settingNames[name]} ${a}, not ${b}`);
 }

@@ -2,11 +2,11 @@
 import { deriveClusterMac, usualBroadcast } from "../core/cluster-mac.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
-import type { NodeSet } from "../core/node-set.ts";
 import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import { listLinkRoutes } from "../host/routes.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { findPrefixLength } from "./find-network.ts";
@@ -19,8 +19,8 @@ export type Origin = "config" | "request";
 export interface AskedVirtualIp {
   readonly settings: VirtualIpSettings;
   readonly origin: Origin;
-  /** in force now; `settings.localNodes` is what it began with */
-  readonly localNodes: NodeSet;
+  /** in force now; `settings.localBuckets` is what it began with */
+  readonly localBuckets: BucketSet;
   /** on this interface, until a moment ago or by the daemon before this one: whose its address is has been judged then */
   readonly wasServed?: boolean;
 }
@@ -55,11 +55,11 @@ export function resolveOrWait(
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
 ): ServedVirtualIp | WaitingVirtualIp {
-  const { settings, origin, localNodes, wasServed } = asked;
+  const { settings, origin, localBuckets, wasServed } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines, wasServed), localNodes };
+    return { ...resolveVirtualIp(settings, origin, links, engines, wasServed), localBuckets };
   } catch (error) {
-    return { settings, origin, localNodes, why: toRefusal(error) };
+    return { settings, origin, localBuckets, why: toRefusal(error) };
   }
 }
 
@@ -115,7 +115,7 @@ export function resolveVirtualIp(
     origin,
     engine,
     clusterMac: settings.clusterMac ?? derivedMac(settings, link),
-    localNodes: settings.localNodes,
+    localBuckets: settings.localBuckets,
     isAdopted: isSetByOthers(settings.addressHost, link.name, links),
   };
 }
@@ -138,7 +138,7 @@ function derivedMac({ addressHost, vip, prefixLength }: VirtualIpSettings, link:
 }
 
 /** Whether two served virtual IPs differ in nothing but the local buckets. */
-export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
+export function differsOnlyInBuckets(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
   return (
     a.settings.addressHost === b.settings.addressHost &&
     a.settings.nic === b.settings.nic &&
@@ -150,12 +150,12 @@ export function differsOnlyInNodes(a: ServedVirtualIp, b: ServedVirtualIp): bool
 
 /** Whether a bucket has the same flows in both: then its owner may keep it. */
 export function haveSameBuckets(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
-  return a.totalNodes === b.totalNodes && a.hashMode === b.hashMode && a.hashInit === b.hashInit;
+  return a.bucketCount === b.bucketCount && a.hashMode === b.hashMode && a.hashInit === b.hashInit;
 }
 
 /** Whether two requests are the same but for the local buckets. */
 export function asksForTheSame(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
-  const request = ({ localNodes: _, ...rest }: VirtualIpSettings): string =>
+  const request = ({ localBuckets: _, ...rest }: VirtualIpSettings): string =>
     JSON.stringify(rest, Object.keys(rest).sort());
   return request(a) === request(b);
 }

@@ -16,23 +16,23 @@ export function restore(
 ): Map<number, AskedVirtualIp> {
   const asked = new Map<number, AskedVirtualIp>();
   for (const settings of configured) {
-    asked.set(settings.addressHost, { settings, origin: "config", localNodes: settings.localNodes });
+    asked.set(settings.addressHost, { settings, origin: "config", localBuckets: settings.localBuckets });
   }
   for (const entry of saved) {
-    const { addressHost, localNodes, nic } = entry.settings;
+    const { addressHost, localBuckets, nic } = entry.settings;
     const wanted = asked.get(addressHost);
     const isSameNic = (wanted?.settings.nic ?? nic) === nic;
     const before = isSameNic && !entry.isWaiting ? { wasServed: true } : {};
     if (wanted === undefined) {
       if (entry.origin === "config") continue;
       asked.set(addressHost, {
-        settings: { ...entry.settings, localNodes: entry.asked },
+        settings: { ...entry.settings, localBuckets: entry.asked },
         origin: "request",
-        localNodes,
+        localBuckets,
         ...before,
       });
     } else {
-      const moved = isUnchanged(entry, wanted.settings) ? { localNodes } : {};
+      const moved = isUnchanged(entry, wanted.settings) ? { localBuckets } : {};
       asked.set(addressHost, { ...wanted, ...moved, ...before });
     }
   }
@@ -41,6 +41,6 @@ export function restore(
 
 function isUnchanged({ origin, asked, settings }: SavedVirtualIp, wanted: VirtualIpSettings): boolean {
   return (
-    origin === "config" && String(asked) === String(wanted.localNodes) && haveSameBuckets(settings, wanted)
+    origin === "config" && String(asked) === String(wanted.localBuckets) && haveSameBuckets(settings, wanted)
   );
 }

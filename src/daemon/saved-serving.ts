@@ -4,9 +4,10 @@
  * the saved state as it was.
  */
 import { messageOf } from "../core/errors.ts";
-import type { NodeSet } from "../core/node-set.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
+import { inKernelWords } from "../model/kernel-words.ts";
 import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import { type HostProblem, waitingProblem } from "./problems.ts";
@@ -130,20 +131,20 @@ export class SavedServing {
   }
 
   /** A move of buckets, which starts no process. */
-  setLocal(addressHost: number, localNodes: NodeSet): void {
+  setBuckets(addressHost: number, localBuckets: BucketSet): void {
     const { current } = this.#serving;
     const waits = this.#waiting.get(addressHost);
     if (waits !== undefined) {
-      const waiting = new Map(this.#waiting).set(addressHost, { ...waits, localNodes });
+      const waiting = new Map(this.#waiting).set(addressHost, { ...waits, localBuckets });
       this.#save(current, waiting);
       this.#waiting = waiting;
       return;
     }
     const served = current.get(addressHost);
     if (served === undefined) return;
-    this.#save(new Map(current).set(addressHost, { ...served, localNodes }), this.#waiting);
+    this.#save(new Map(current).set(addressHost, { ...served, localBuckets }), this.#waiting);
     try {
-      this.#serving.setLocal(addressHost, localNodes);
+      this.#serving.setBuckets(addressHost, localBuckets);
     } catch (error) {
       this.#saveAgain(current, this.#waiting);
       throw error;
@@ -193,12 +194,12 @@ export class SavedServing {
     waiting: Map<number, WaitingVirtualIp>,
   ): Promise<void> {
     for (const virtualIp of virtualIps) {
-      const { settings, origin, localNodes } = virtualIp;
+      const { settings, origin, localBuckets } = virtualIp;
       try {
         await this.#serving.change(new Map(this.#serving.current).set(settings.addressHost, virtualIp));
-        this.#log.info({ vip: settings.vip, nic: settings.nic, localNodes }, "serving");
+        this.#log.info(inKernelWords({ vip: settings.vip, nic: settings.nic, localBuckets }), "serving");
       } catch (error) {
-        waiting.set(settings.addressHost, { settings, origin, localNodes, why: toRefusal(error) });
+        waiting.set(settings.addressHost, { settings, origin, localBuckets, why: toRefusal(error) });
       }
     }
   }

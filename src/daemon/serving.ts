@@ -13,13 +13,13 @@
  * other kind, the tables lift the guard: that one has let go by then, or both would deliver.
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import type { NodeSet } from "../core/node-set.ts";
 import type { Engine, EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
 import { syncRoutes } from "../host/routes.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
 import { linkNamed } from "../settings/nic-name.ts";
 import {
   type AddressFailure,
@@ -227,7 +227,7 @@ export class Serving {
   /** An engine that judges in place goes on as the guard of an address that is still there. */
   #silence(virtualIp: ServedVirtualIp): void {
     if (this.#judgesInPlace(virtualIp))
-      this.#engineOf(virtualIp).setLocal(virtualIp.settings.addressHost, []);
+      this.#engineOf(virtualIp).setBuckets(virtualIp.settings.addressHost, []);
     else this.#detach(virtualIp);
   }
 
@@ -370,18 +370,18 @@ export class Serving {
     for (const { virtualIp, from } of plan.move) {
       const { addressHost } = virtualIp.settings;
       await step(
-        () => this.#engineOf(virtualIp).setLocal(addressHost, virtualIp.localNodes),
-        () => this.#engineOf(virtualIp).setLocal(addressHost, from),
+        () => this.#engineOf(virtualIp).setBuckets(addressHost, virtualIp.localBuckets),
+        () => this.#engineOf(virtualIp).setBuckets(addressHost, from),
       );
     }
   }
 
   /** Moves buckets only: no process is started, the engine alone changes. */
-  setLocal(addressHost: number, localNodes: NodeSet): void {
+  setBuckets(addressHost: number, localBuckets: BucketSet): void {
     const virtualIp = this.#current.get(addressHost);
     if (virtualIp === undefined) return;
-    this.#engineOf(virtualIp).setLocal(addressHost, localNodes);
-    this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, localNodes });
+    this.#engineOf(virtualIp).setBuckets(addressHost, localBuckets);
+    this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, localBuckets });
   }
 
   /**
@@ -568,9 +568,9 @@ export class Serving {
 
   #attach(virtualIp: ServedVirtualIp): void {
     const engine = this.#engineOf(virtualIp);
-    const { settings, clusterMac, localNodes } = virtualIp;
-    const { addressHost, nic, hashMode, totalNodes, hashInit } = settings;
-    engine.attach({ addressHost, nic, clusterMac, hashMode, totalNodes, hashInit, localNodes });
+    const { settings, clusterMac, localBuckets } = virtualIp;
+    const { addressHost, nic, hashMode, bucketCount, hashInit } = settings;
+    engine.attach({ addressHost, nic, clusterMac, hashMode, bucketCount, hashInit, localBuckets });
     const ifindex = this.linkOf(nic)?.ifindex;
     if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
   }

@@ -27,7 +27,8 @@ import { pino } from "pino";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { tryParseIpv4 } from "../core/ipv4.ts";
-import type { NodeSet } from "../core/node-set.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
+import { toSettings } from "../model/kernel-words.ts";
 import { readRegularFile } from "../settings/regular-file.ts";
 import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
@@ -43,7 +44,7 @@ export interface SavedVirtualIp {
   readonly settings: VirtualIpSettings;
   readonly origin: Origin;
   /** the local buckets that the configuration file or the request asked for */
-  readonly asked: NodeSet;
+  readonly asked: BucketSet;
   /** the address was somebody else's, and stays */
   readonly isAdopted: boolean;
   /** it was not served: an address of its that the host has was never ours */
@@ -162,11 +163,11 @@ export class StateFile {
     try {
       const { origin, asked, adopted, waits, ...rest } = lineSchema.parse(JSON.parse(line));
       const settings = parseVirtualIp(rest);
-      const isReleased = (node: number): boolean =>
-        released.some((r) => r.addressHost === settings.addressHost && r.node === node);
-      const localNodes = settings.localNodes.filter((node) => !isReleased(node));
+      const isReleased = (bucket: number): boolean =>
+        released.some((r) => r.addressHost === settings.addressHost && r.bucket === bucket);
+      const localBuckets = settings.localBuckets.filter((bucket) => !isReleased(bucket));
       const whose = { isAdopted: adopted, isWaiting: waits };
-      return [{ settings: { ...settings, localNodes }, origin, asked, ...whose }];
+      return [{ settings: { ...settings, localBuckets }, origin, asked, ...whose }];
     } catch (error) {
       this.#log.error({ state: this.#path, line, error: messageOf(error) }, "a saved line is not understood");
       return [];
@@ -176,7 +177,7 @@ export class StateFile {
 
 interface Release {
   readonly addressHost: number;
-  readonly node: number;
+  readonly bucket: number;
   readonly file: string;
 }
 
@@ -197,7 +198,7 @@ function findReleases(state: string): readonly Release[] {
     const addressHost = tryParseIpv4(match?.[1] ?? "");
     return addressHost === undefined || !isNote(join(directory, name))
       ? []
-      : [{ addressHost, node: Number(match?.[2]), file: join(directory, name) }];
+      : [{ addressHost, bucket: Number(match?.[2]), file: join(directory, name) }];
   });
 }
 
@@ -244,23 +245,19 @@ export function forgetState(socket: string): readonly string[] {
 }
 
 function toLine(
-  { settings, origin, localNodes }: AskedVirtualIp,
+  { settings, origin, localBuckets }: AskedVirtualIp,
   clusterMac: string | undefined,
   whose: { readonly adopted?: boolean; readonly waits?: boolean },
 ): string {
+  const { vip, nic, bucketCount, hashMode, hashInit, prefixLength, engine } = settings;
   return JSON.stringify({
-    vip: settings.vip,
-    "local-node": localNodes,
-    nic: settings.nic,
-    "total-nodes": settings.totalNodes,
-    hashmode: settings.hashMode,
-    // As it is now: after a restart it must not depend on which addresses the interface has.
-    clustermac: clusterMac,
-    "hash-init": settings.hashInit,
-    ...(settings.prefixLength === undefined ? {} : { "cidr-netmask": settings.prefixLength }),
-    engine: settings.engine,
+    ...toSettings({
+      ...{ vip, localBuckets, nic, bucketCount, hashMode },
+      // As it is now: after a restart it must not depend on which addresses the interface has.
+      ...{ clusterMac, hashInit, prefixLength, engine },
+    }),
     origin,
-    asked: settings.localNodes,
+    asked: settings.localBuckets,
     ...whose,
   });
 }

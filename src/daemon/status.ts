@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BucketCounters, EngineName, NicCounters, Tally } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
+import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import { packageRoot } from "../native.ts";
 import type { HostProblem } from "./problems.ts";
 import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
@@ -16,8 +17,8 @@ export interface BucketStatus extends BucketCounters {
 export interface VirtualIpStatus {
   readonly vip: string;
   readonly nic: string;
-  readonly totalNodes: number;
-  readonly localNodes: readonly number[];
+  readonly bucketCount: number;
+  readonly localBuckets: BucketSet;
   readonly hashMode: string;
   /** undefined while it waits and none was given */
   readonly clusterMac: string | undefined;
@@ -77,19 +78,19 @@ export function packageVersion(): string {
 }
 
 export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {
-  const { settings, clusterMac, localNodes, origin, engine } = virtualIp;
+  const { settings, clusterMac, localBuckets, origin, engine } = virtualIp;
   const counters = engines.of(engine).counters(settings.addressHost);
   return {
     vip: settings.vip,
     nic: settings.nic,
-    totalNodes: settings.totalNodes,
-    localNodes,
+    bucketCount: settings.bucketCount,
+    localBuckets,
     hashMode: settings.hashMode,
     clusterMac,
     hashInit: settings.hashInit,
     engine,
     origin,
-    buckets: counters.buckets.map((bucket) => ({ ...bucket, isLocal: localNodes.includes(bucket.bucket) })),
+    buckets: counters.buckets.map((bucket) => ({ ...bucket, isLocal: localBuckets.includes(bucket.bucket) })),
     foreignStandardError: counters.foreignStandardError ?? 0,
     withoutBucket: counters.withoutBucket,
   };
@@ -97,15 +98,14 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet):
 
 const none: Tally = { frames: 0, bytes: 0 };
 
-export function waitingStatus({ settings, origin, localNodes, why }: WaitingVirtualIp): VirtualIpStatus {
-  const { vip, nic, totalNodes, hashMode, clusterMac, hashInit, engine } = settings;
-  const numbers = Array.from({ length: totalNodes }, (_, index) => index + 1);
+export function waitingStatus({ settings, origin, localBuckets, why }: WaitingVirtualIp): VirtualIpStatus {
+  const { vip, nic, bucketCount, hashMode, clusterMac, hashInit, engine } = settings;
   return {
-    ...{ vip, nic, totalNodes, localNodes, hashMode, clusterMac, hashInit, engine, origin },
+    ...{ vip, nic, bucketCount, localBuckets, hashMode, clusterMac, hashInit, engine, origin },
     waitsBecause: why.message,
-    buckets: numbers.map((bucket) => ({
+    buckets: allBuckets(bucketCount).map((bucket) => ({
       ...{ bucket, local: none, foreign: none },
-      isLocal: localNodes.includes(bucket),
+      isLocal: localBuckets.includes(bucket),
     })),
     foreignStandardError: 0,
     withoutBucket: none,

@@ -10,7 +10,7 @@ import { getSystemErrorName } from "node:util";
 import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { parseMac } from "../core/mac.ts";
-import { type NodeSet, nodeMask } from "../core/node-set.ts";
+import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
 import { type NativeBpf, type NativeBpfDataplane, type XdpMode, xdpModes } from "../native.ts";
 import type { Engine, EngineVirtualIp, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
 import { noFrames, sumTallies, talliesByReason, talliesByVerdict } from "./tallies.ts";
@@ -89,13 +89,15 @@ export class BpfEngine implements Engine {
     if (state.virtualIps.size === 0) this.#nics.delete(nic);
   }
 
-  setLocal(addressHost: number, nodes: NodeSet): void {
+  setBuckets(addressHost: number, buckets: BucketSet): void {
     const state = this.#stateOf(addressHost);
     const virtualIp = state.virtualIps.get(addressHost);
     if (state.isPrepared) {
-      guarded("The buckets cannot be changed", () => state.dataplane.setLocal(addressHost, nodeMask(nodes)));
+      guarded("The buckets cannot be changed", () =>
+        state.dataplane.setLocal(addressHost, bucketMask(buckets)),
+      );
     }
-    if (virtualIp !== undefined) state.virtualIps.set(addressHost, { ...virtualIp, localNodes: nodes });
+    if (virtualIp !== undefined) state.virtualIps.set(addressHost, { ...virtualIp, localBuckets: buckets });
   }
 
   bindNic(nic: string, ifindex: number | undefined): void {
@@ -145,8 +147,8 @@ export class BpfEngine implements Engine {
     const native = state.isPrepared
       ? guarded("The counters cannot be read", () => state.dataplane.virtualIpCounters(addressHost))
       : undefined;
-    const totalNodes = state.virtualIps.get(addressHost)?.totalNodes ?? 0;
-    const buckets = Array.from({ length: totalNodes }, (_, index) => ({
+    const bucketCount = state.virtualIps.get(addressHost)?.bucketCount ?? 0;
+    const buckets = Array.from({ length: bucketCount }, (_, index) => ({
       bucket: index + 1,
       local: native?.local[index] ?? noFrames,
       foreign: native?.foreign[index] ?? noFrames,
@@ -208,9 +210,9 @@ function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
     addressHost: virtualIp.addressHost,
     clusterMac: parseMac(virtualIp.clusterMac),
     hashMode: hashModes.indexOf(virtualIp.hashMode),
-    totalNodes: virtualIp.totalNodes,
+    totalNodes: virtualIp.bucketCount,
     hashInit: virtualIp.hashInit,
-    localMask: nodeMask(virtualIp.localNodes),
+    localMask: bucketMask(virtualIp.localBuckets),
   };
   try {
     dataplane.setVirtualIp(settings);

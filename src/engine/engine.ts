@@ -3,13 +3,13 @@
  *  - `open` acquires everything that outlives a virtual IP and fails when another daemon has it;
  *  - a virtual IP belongs to an interface by name; `bindNic` says which device that name is now,
  *    and counters survive the device;
- *  - when `setLocal` returns, it is in force for the next frame, and frames that arrived before
+ *  - when `setBuckets` returns, it is in force for the next frame, and frames that arrived before
  *    are not answered by the buckets gained;
  *  - nothing here touches addresses or nft: that is the host plumbing's.
  */
 import type { HashMode } from "../core/bucket.ts";
-import type { NodeSet } from "../core/node-set.ts";
 import type { EngineDrop, Reason, Verdict } from "../core/verdict.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
 
 export type EngineName = "userspace" | "bpf";
 
@@ -20,9 +20,9 @@ export interface EngineVirtualIp {
   /** six octets as text */
   readonly clusterMac: string;
   readonly hashMode: HashMode;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashInit: number;
-  readonly localNodes: NodeSet;
+  readonly localBuckets: BucketSet;
 }
 
 export interface Tally {
@@ -103,7 +103,7 @@ export interface Engine {
   /** An engine that judges in place takes new settings of a virtual IP that it has, without a gap. */
   attach(virtualIp: EngineVirtualIp): void;
   detach(addressHost: number, nic: string): void;
-  setLocal(addressHost: number, nodes: NodeSet): void;
+  setBuckets(addressHost: number, buckets: BucketSet): void;
   /** @param ifindex of the device that has the name now; undefined when there is none */
   bindNic(nic: string, ifindex: number | undefined): void;
   boundIfindex(nic: string): number | undefined;

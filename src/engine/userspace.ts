@@ -7,8 +7,8 @@ import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import { parseMac } from "../core/mac.ts";
-import { type NodeSet, nodeMask } from "../core/node-set.ts";
 import type { ForeignSampling } from "../core/sampling.ts";
+import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
 import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter } from "../native.ts";
 import type { Engine, EngineVirtualIp, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
 import { encodeProgram } from "./prefilter/instructions.ts";
@@ -81,9 +81,9 @@ export class UserspaceEngine implements Engine {
       addressHost: virtualIp.addressHost,
       clusterMac: parseMac(virtualIp.clusterMac),
       hashMode: hashModes.indexOf(virtualIp.hashMode),
-      totalNodes: virtualIp.totalNodes,
+      totalNodes: virtualIp.bucketCount,
       hashInit: virtualIp.hashInit,
-      localMask: nodeMask(virtualIp.localNodes),
+      localMask: bucketMask(virtualIp.localBuckets),
     };
     const served = [...this.#servedOn(virtualIp.nic), virtualIp];
     const id = guarded("The virtual IP cannot be attached", () =>
@@ -107,21 +107,21 @@ export class UserspaceEngine implements Engine {
     this.#nics.delete(nic);
   }
 
-  setLocal(addressHost: number, nodes: NodeSet): void {
+  setBuckets(addressHost: number, buckets: BucketSet): void {
     const state = this.#state(addressHost);
-    const old = state.virtualIp.localNodes;
-    const kept = old.filter((node) => nodes.includes(node));
+    const old = state.virtualIp.localBuckets;
+    const kept = old.filter((bucket) => buckets.includes(bucket));
     // Losing and gaining buckets put the prefilter in force at different moments.
-    if (kept.length < old.length || nodes.length === kept.length) this.#setLocal(state, kept);
-    if (nodes.length > kept.length) this.#setLocal(state, nodes);
+    if (kept.length < old.length || buckets.length === kept.length) this.#setBuckets(state, kept);
+    if (buckets.length > kept.length) this.#setBuckets(state, buckets);
   }
 
-  #setLocal(state: VirtualIpState, localNodes: NodeSet): void {
-    const next = { ...state.virtualIp, localNodes };
+  #setBuckets(state: VirtualIpState, localBuckets: BucketSet): void {
+    const next = { ...state.virtualIp, localBuckets };
     const served = this.#servedOn(next.nic).map((v) => (v.addressHost === next.addressHost ? next : v));
     guarded("The buckets cannot be changed", () =>
       withPrefilter(this.#nic(next.nic), served, (prefilter) =>
-        this.#native().setLocal(state.id, nodeMask(localNodes), prefilter),
+        this.#native().setLocal(state.id, bucketMask(localBuckets), prefilter),
       ),
     );
     state.virtualIp = next;
@@ -185,7 +185,7 @@ export class UserspaceEngine implements Engine {
   counters(addressHost: number): VirtualIpCounters {
     const { id, virtualIp } = this.#state(addressHost);
     const native = guarded("The counters cannot be read", () => this.#native().virtualIpCounters(id));
-    const buckets = Array.from({ length: virtualIp.totalNodes }, (_, index) => ({
+    const buckets = Array.from({ length: virtualIp.bucketCount }, (_, index) => ({
       bucket: index + 1,
       local: native.local[index] ?? noFrames,
       foreign: native.foreign[index] ?? noFrames,

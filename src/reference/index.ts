@@ -15,6 +15,7 @@ import { type ClassifyTarget, classify, type PacketType } from "../core/classify
 import { formatIpv4 } from "../core/ipv4.ts";
 import { formatMac } from "../core/mac.ts";
 import { type Reason, reasonCatalogue } from "../core/verdict.ts";
+import { type InKernelWords, inOurWords } from "../model/kernel-words.ts";
 import { type Cap, loadPackage, type RawSocket } from "./optional-packages.ts";
 import { finishChecksum } from "./unfinished-checksum.ts";
 
@@ -29,7 +30,7 @@ const PROTOCOL_RAW = 255;
 
 export interface ReferenceOptions {
   readonly nic: string;
-  readonly virtualIp: ClassifyTarget;
+  readonly virtualIp: InKernelWords<ClassifyTarget>;
   /** Called for a packet that the kernel did not take. */
   readonly onError?: (error: Error) => void;
 }
@@ -50,7 +51,7 @@ export class ReferenceDataplane {
   }
 
   private constructor(options: ReferenceOptions, capture: Cap, socket: RawSocket) {
-    this.#virtualIp = options.virtualIp;
+    this.#virtualIp = inOurWords(options.virtualIp);
     this.#ownMac = readFileSync(`/sys/class/net/${options.nic}/address`, "utf8").trim();
     this.#capture = capture;
     this.#socket = socket;
@@ -65,7 +66,7 @@ export class ReferenceDataplane {
 
   /** Changes this node's buckets, from the next frame on. */
   setLocal(localNodes: readonly number[]): void {
-    this.#virtualIp = { ...this.#virtualIp, localNodes };
+    this.#virtualIp = { ...this.#virtualIp, localBuckets: localNodes };
   }
 
   close(): void {

@@ -4,7 +4,7 @@
  * the client starts fast.
  */
 import { hashModes } from "../core/bucket.ts";
-import { MAX_NODES } from "../core/node-set.ts";
+import { MAX_BUCKETS } from "../model/bucket-set.ts";
 
 export const engineChoices = ["auto", "userspace", "bpf"] as const;
 export type EngineChoice = (typeof engineChoices)[number];
@@ -38,7 +38,7 @@ export const virtualIpOptions = [
     name: "total-nodes",
     argument: "N",
     required: true,
-    description: `the number of buckets that all flows are spread over, 1 to ${MAX_NODES}`,
+    description: `the number of buckets that all flows are spread over, 1 to ${MAX_BUCKETS}`,
   },
   {
     name: "local-node",

@@ -4,7 +4,7 @@ import { type HashMode, hashModes } from "../core/bucket.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors.ts";
 import { formatIpv4, netmaskOf, parseIpv4, tryParseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
 import { parseClusterMac } from "../core/mac.ts";
-import { MAX_NODES, type NodeSet, toNodeSet } from "../core/node-set.ts";
+import { type BucketSet, MAX_BUCKETS, toBucketSet } from "../model/bucket-set.ts";
 import { checkNicName, shown } from "./nic-name.ts";
 import { type EngineChoice, engineChoices, vipOption, virtualIpOptions } from "./options.ts";
 
@@ -14,9 +14,9 @@ export interface VirtualIpSettings {
   /** dotted quad */
   readonly vip: string;
   readonly nic: string;
-  readonly totalNodes: number;
-  /** sorted, each 1 to `totalNodes`; may be empty */
-  readonly localNodes: NodeSet;
+  readonly bucketCount: number;
+  /** sorted, each 1 to `bucketCount`; may be empty */
+  readonly localBuckets: BucketSet;
   readonly hashMode: HashMode;
   /** lower case; undefined means derived from the network of the interface */
   readonly clusterMac: string | undefined;
@@ -87,16 +87,16 @@ function readVip(raw: unknown): number {
   return address;
 }
 
-function readTotalNodes(raw: unknown): number {
+function readBucketCount(raw: unknown): number {
   const total = readInteger(raw);
-  if (total !== undefined && total >= 1 && total <= MAX_NODES) return total;
+  if (total !== undefined && total >= 1 && total <= MAX_BUCKETS) return total;
   throw new ClusterIpError(
     "CLUSTERIP_BAD_TOTAL_NODES",
-    `total-nodes is ${describe(raw)}: expected a number from 1 to ${MAX_NODES}.`,
+    `total-nodes is ${describe(raw)}: expected a number from 1 to ${MAX_BUCKETS}.`,
   );
 }
 
-function readLocalNodes(raw: unknown): NodeSet {
+function readLocalBuckets(raw: unknown): BucketSet {
   const items: readonly unknown[] = Array.isArray(raw)
     ? raw
     : typeof raw === "string"
@@ -104,13 +104,13 @@ function readLocalNodes(raw: unknown): NodeSet {
       : [raw];
   const nodes = items.map((item) => {
     const node = readInteger(typeof item === "string" ? item.trim() : item);
-    if (node !== undefined && node >= 1 && node <= MAX_NODES) return node;
+    if (node !== undefined && node >= 1 && node <= MAX_BUCKETS) return node;
     throw new ClusterIpError(
       "CLUSTERIP_BAD_LOCAL_NODE",
       `local-node has ${describe(item)}: expected bucket numbers from 1 to total-nodes, such as 1,3.`,
     );
   });
-  return toNodeSet(nodes);
+  return toBucketSet(nodes);
 }
 
 export function parseHashMode(text: string): HashMode {
@@ -158,8 +158,8 @@ export const virtualIpSchema = z
   .strictObject({
     vip: field("vip", readVip),
     nic: field("nic", (raw) => checkNicName(readText("nic", raw))),
-    "total-nodes": field("total-nodes", readTotalNodes),
-    "local-node": field("local-node", readLocalNodes),
+    "total-nodes": field("total-nodes", readBucketCount),
+    "local-node": field("local-node", readLocalBuckets),
     hashmode: optionalField<HashMode>("hashmode", "sourceip-sourceport", (raw) =>
       parseHashMode(readText("hashmode", raw)),
     ),
@@ -184,8 +184,8 @@ export const virtualIpSchema = z
       addressHost: raw.vip,
       vip: formatIpv4(raw.vip),
       nic: raw.nic,
-      totalNodes: raw["total-nodes"],
-      localNodes: raw["local-node"],
+      bucketCount: raw["total-nodes"],
+      localBuckets: raw["local-node"],
       hashMode: raw.hashmode,
       clusterMac: raw.clustermac,
       hashInit: raw["hash-init"],

@@ -1,10 +1,10 @@
 /** Which node has which buckets, at first and after nodes have gone down. */
 import { ClusterIpError } from "../core/errors.ts";
-import { MAX_NODES, type NodeSet, toNodeSet } from "../core/node-set.ts";
+import { allBuckets, type BucketSet, MAX_BUCKETS, toBucketSet } from "../model/bucket-set.ts";
 
 export interface Ownership {
-  readonly totalNodes: number;
-  readonly down: NodeSet;
+  readonly bucketCount: number;
+  readonly down: BucketSet;
   /** The node that has bucket `index + 1`. */
   readonly ownerOf: readonly number[];
 }
@@ -15,27 +15,27 @@ export interface Ownership {
  * several such to the lowest: how Pacemaker levels the instances of a globally unique clone over
  * equal nodes (clone-node-max must allow a second instance; with 1 the bucket stays unanswered).
  */
-export function ownershipAfter(totalNodes: number, down: Iterable<number> = []): Ownership {
-  if (!Number.isInteger(totalNodes) || totalNodes < 1 || totalNodes > MAX_NODES) {
+export function ownershipAfter(bucketCount: number, down: Iterable<number> = []): Ownership {
+  if (!Number.isInteger(bucketCount) || bucketCount < 1 || bucketCount > MAX_BUCKETS) {
     throw new ClusterIpError(
       "CLUSTERIP_BAD_TOTAL_NODES",
-      `The number of nodes is ${totalNodes}: expected 1 to ${MAX_NODES}.`,
+      `The number of nodes is ${bucketCount}: expected 1 to ${MAX_BUCKETS}.`,
     );
   }
-  const downNodes = toNodeSet(down);
-  const unknown = downNodes.find((node) => !Number.isInteger(node) || node < 1 || node > totalNodes);
+  const downNodes = toBucketSet(down);
+  const unknown = downNodes.find((node) => !Number.isInteger(node) || node < 1 || node > bucketCount);
   if (unknown !== undefined) {
     throw new ClusterIpError(
       "CLUSTERIP_NODE_OUT_OF_RANGE",
-      `Node ${unknown} cannot be down: there are the nodes 1 to ${totalNodes}.`,
+      `Node ${unknown} cannot be down: there are the nodes 1 to ${bucketCount}.`,
     );
   }
-  const all = Array.from({ length: totalNodes }, (_, index) => index + 1);
+  const all = allBuckets(bucketCount);
   const live = all.filter((node) => !downNodes.includes(node));
   if (live.length === 0) {
     throw new ClusterIpError("CLUSTERIP_USAGE", "With every node down there is nobody left to answer.");
   }
-  return { totalNodes, down: downNodes, ownerOf: level(all, live) };
+  return { bucketCount, down: downNodes, ownerOf: level(all, live) };
 }
 
 function level(all: readonly number[], live: readonly number[]): readonly number[] {
@@ -52,6 +52,6 @@ function level(all: readonly number[], live: readonly number[]): readonly number
 }
 
 /** The buckets that a node has. */
-export function bucketsOf(ownership: Ownership, node: number): NodeSet {
+export function bucketsOf(ownership: Ownership, node: number): BucketSet {
   return ownership.ownerOf.flatMap((owner, index) => (owner === node ? [index + 1] : []));
 }

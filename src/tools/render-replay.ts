@@ -28,7 +28,7 @@ function header({ settings, ownership, total, firstNs, lastNs }: Replay): readon
     firstNs === undefined || lastNs === undefined ? "" : ` in ${formatSeconds(lastNs - firstNs)}`;
   return [
     `capture   ${countOf(total.frames, "frame")}, ${formatBytes(total.bytes)}${duration}`,
-    `settings  ${settings.hashMode}, ${countOf(settings.totalNodes, "bucket")}, hash-init ${settings.hashInit}${down}`,
+    `settings  ${settings.hashMode}, ${countOf(settings.bucketCount, "bucket")}, hash-init ${settings.hashInit}${down}`,
   ];
 }
 

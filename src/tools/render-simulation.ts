@@ -36,7 +36,7 @@ export function describeSettings({ settings, ownership }: Simulation): string {
     ownership.down.length === 0
       ? ""
       : `, ${ownership.down.length === 1 ? "node" : "nodes"} ${listOf(ownership.down)} down`;
-  return `${settings.hashMode}, ${countOf(settings.totalNodes, "bucket")}, hash-init ${settings.hashInit}${down}`;
+  return `${settings.hashMode}, ${countOf(settings.bucketCount, "bucket")}, hash-init ${settings.hashInit}${down}`;
 }
 
 function header(simulation: Simulation): readonly string[] {

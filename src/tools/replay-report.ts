@@ -1,7 +1,7 @@
 /** What a replay found. */
 import type { HashSettings } from "../core/bucket.ts";
-import type { NodeSet } from "../core/node-set.ts";
 import type { Reason, Verdict } from "../core/verdict.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
 import type { Ownership } from "./ownership.ts";
 
 export interface FrameCount {
@@ -25,7 +25,7 @@ export interface BucketCount extends FrameCount {
 export interface NodeCount {
   readonly node: number;
   readonly isDown: boolean;
-  readonly buckets: NodeSet;
+  readonly buckets: BucketSet;
   readonly flows: number;
   /** Frames of its buckets and those that every node takes. */
   readonly accepted: FrameCount;

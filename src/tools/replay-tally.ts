@@ -99,8 +99,8 @@ export class VirtualIpTally {
   constructor(address: number, ownership: Ownership) {
     this.#address = address;
     this.#ownership = ownership;
-    this.#frames = Array.from({ length: ownership.totalNodes }, () => new FrameCounter());
-    this.#flows = new Array<number>(ownership.totalNodes).fill(0);
+    this.#frames = Array.from({ length: ownership.bucketCount }, () => new FrameCounter());
+    this.#flows = new Array<number>(ownership.bucketCount).fill(0);
   }
 
   /** Counts a frame whose verdict is accept, by a judge who has all buckets. */

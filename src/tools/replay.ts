@@ -8,6 +8,7 @@ import { type Classification, type ClassifyTarget, classify } from "../core/clas
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
 import type { Reason } from "../core/verdict.ts";
+import { allBuckets } from "../model/bucket-set.ts";
 import { ipv4Addresses, type LinkFrame, linkFrameOf } from "../pcap/link-layer.ts";
 import { readCapture, readFileChunks } from "../pcap/read-capture.ts";
 import type { CaptureRecord, CaptureWarning } from "../pcap/record.ts";
@@ -22,7 +23,7 @@ export interface ReplayRequest {
   readonly source: string | AsyncIterable<Uint8Array>;
   /** Host order; when there are none, a path is searched for the one address sent to a cluster MAC. */
   readonly virtualIps?: readonly number[];
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashMode?: HashMode;
   readonly hashInit?: number;
   /** Nodes that are down; by default none. */
@@ -35,10 +36,10 @@ export interface ReplayRequest {
 
 /** Judges a whole capture. Throws CLUSTERIP_BAD_CAPTURE for a damaged one, with the place. */
 export async function replayCapture(request: ReplayRequest): Promise<Replay> {
-  const ownership = ownershipAfter(request.totalNodes, request.down);
+  const ownership = ownershipAfter(request.bucketCount, request.down);
   const settings: HashSettings = {
     hashMode: request.hashMode ?? "sourceip-sourceport",
-    totalNodes: request.totalNodes,
+    bucketCount: request.bucketCount,
     hashInit: request.hashInit ?? 0,
   };
   const given = [...new Set(request.virtualIps ?? [])];
@@ -135,10 +136,10 @@ class ReplayRun {
     this.#flows = flows;
     this.#settings = settings;
     this.#ownership = ownership;
-    const localNodes = Array.from({ length: settings.totalNodes }, (_, index) => index + 1);
-    const targets = addresses.map((address) => ({ address, ...settings, localNodes }));
+    const localBuckets = allBuckets(settings.bucketCount);
+    const targets = addresses.map((address) => ({ address, ...settings, localBuckets }));
     this.#targets = new Map(targets.map((target) => [target.address, target]));
-    this.#anyTarget = targets[0] ?? { address: 0, ...settings, localNodes };
+    this.#anyTarget = targets[0] ?? { address: 0, ...settings, localBuckets };
     this.#tallies = new Map(addresses.map((address) => [address, new VirtualIpTally(address, ownership)]));
   }
 

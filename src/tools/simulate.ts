@@ -21,7 +21,7 @@ export const MAX_PORTS = 65_536 - LOWEST_SOURCE_PORT;
 
 export interface SimulationRequest {
   readonly clients: readonly AddressRange[];
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   /** Nodes that are down; by default none. */
   readonly down?: Iterable<number>;
   readonly hashMode?: HashMode;
@@ -46,10 +46,10 @@ export function simulate(request: SimulationRequest): Simulation {
   const destinationPort = request.destinationPort ?? simulationDefaults.destinationPort;
   checkRange("--ports", ports, 1, MAX_PORTS);
   checkRange("the destination port", destinationPort, 0, 65_535);
-  const ownership = ownershipAfter(request.totalNodes, request.down);
+  const ownership = ownershipAfter(request.bucketCount, request.down);
   const settings: HashSettings = {
     hashMode: request.hashMode ?? simulationDefaults.hashMode,
-    totalNodes: request.totalNodes,
+    bucketCount: request.bucketCount,
     hashInit: request.hashInit ?? simulationDefaults.hashInit,
   };
   const clients = countAddresses(request.clients);
@@ -77,7 +77,7 @@ export function simulate(request: SimulationRequest): Simulation {
     ownership,
     buckets,
     nodes: nodeShares(buckets, ownership),
-    expected: expectedSpread(drawn.draws, settings.totalNodes),
+    expected: expectedSpread(drawn.draws, settings.bucketCount),
     chance: chanceOfSpread(drawn.counts),
   };
   const withPorts = (): readonly number[] => {
@@ -117,7 +117,7 @@ function drawBuckets(population: Population, settings: HashSettings, maxHashes: 
   const drawsPerClient = settings.hashMode === "sourceip" ? 1 : population.ports;
   const drawable = clients * drawsPerClient;
   const draws = Math.min(drawable, maxHashes);
-  const counts = new Array<number>(settings.totalNodes).fill(0);
+  const counts = new Array<number>(settings.bucketCount).fill(0);
   const count = (saddrHost: number, portIndex: number): void => {
     const sourcePort = sourcePortAt(portIndex);
     const flow = { protocol: protocolNumbers.tcp, saddrHost, sourcePort, destinationPort };
@@ -158,7 +158,7 @@ function sampleIndex(stratum: number, strata: number, population: number): numbe
 }
 
 function nodeShares(buckets: readonly BucketShare[], ownership: Ownership): readonly NodeShare[] {
-  return Array.from({ length: ownership.totalNodes }, (_, index) => {
+  return Array.from({ length: ownership.bucketCount }, (_, index) => {
     const node = index + 1;
     const owned = buckets.filter((bucket) => bucket.node === node);
     return {

@@ -1,5 +1,5 @@
 /** What to make of a simulation, in words. */
-import { MAX_NODES } from "../core/node-set.ts";
+import { MAX_BUCKETS } from "../model/bucket-set.ts";
 import { countOf, formatCount, formatShare, listOf, shareDigits } from "./numbers.ts";
 import { bucketsOf } from "./ownership.ts";
 import type { Simulation, SimulationAdvice } from "./simulation.ts";
@@ -22,7 +22,7 @@ export function adviceOn(
   simulation: Omit<Simulation, "advice">,
   sharesWithPorts: () => readonly number[],
 ): readonly SimulationAdvice[] {
-  if (simulation.settings.totalNodes === 1) {
+  if (simulation.settings.bucketCount === 1) {
     return [{ kind: "single-node", text: "There is one bucket only, so its node answers everything." }];
   }
   return [...adviceOnSpread(simulation, sharesWithPorts), ...adviceOnLevelling(simulation)];
@@ -53,7 +53,7 @@ function adviceOnSpread(
       {
         kind: "few-clients",
         text:
-          `${countOf(clients, "client")} ${clients === 1 ? "is" : "are"} few for ${settings.totalNodes} buckets: sourceip gives all connections ` +
+          `${countOf(clients, "client")} ${clients === 1 ? "is" : "are"} few for ${settings.bucketCount} buckets: sourceip gives all connections ` +
           `of a client to one node, and chance alone then makes the largest bucket ${formatShare(expected.maxShare)} ` +
           `on average instead of ${formatShare(expected.meanShare)}${idleBuckets(simulation)}. ` +
           `${ADVISE_PORTS}${comparison(ports, sharesWithPorts)}.`,
@@ -65,7 +65,7 @@ function adviceOnSpread(
       {
         kind: "few-flows",
         text:
-          `${countOf(expected.draws, "flow")} ${expected.draws === 1 ? "is" : "are"} few for ${settings.totalNodes} buckets: chance alone makes the ` +
+          `${countOf(expected.draws, "flow")} ${expected.draws === 1 ? "is" : "are"} few for ${settings.bucketCount} buckets: chance alone makes the ` +
           `largest bucket ${formatShare(expected.maxShare)} on average instead of ${formatShare(expected.meanShare)}` +
           `${idleBuckets(simulation)}. The shares even out as flows grow in number; no setting changes that.`,
       },
@@ -119,35 +119,35 @@ function comparison(ports: number, sharesWithPorts: () => readonly number[]): st
 
 /** Whether the survivors can be level at all with so few buckets, and how many would do better. */
 function adviceOnLevelling({ ownership }: Omit<Simulation, "advice">): readonly SimulationAdvice[] {
-  const { totalNodes, down } = ownership;
-  const most = largestPart(totalNodes, totalNodes, down.length);
-  const fair = 1 / (totalNodes - down.length);
+  const { bucketCount, down } = ownership;
+  const most = largestPart(bucketCount, bucketCount, down.length);
+  const fair = 1 / (bucketCount - down.length);
   if (most <= fair * 1.001) return [];
 
-  const busiest = Array.from({ length: totalNodes }, (_, index) => index + 1).filter(
-    (node) => bucketsOf(ownership, node).length === Math.round(most * totalNodes),
+  const busiest = Array.from({ length: bucketCount }, (_, index) => index + 1).filter(
+    (node) => bucketsOf(ownership, node).length === Math.round(most * bucketCount),
   );
   const problem =
     `With ${down.length === 1 ? "node" : "nodes"} ${listOf(down)} down, ${busiest.length === 1 ? "node" : "nodes"} ` +
     `${listOf(busiest)} must take ${formatShare(most)} of the buckets${busiest.length === 1 ? "" : " each"}, where ` +
     `equal shares would be ${formatShare(fair)}.`;
-  const better = bestBucketCount(totalNodes, down.length);
+  const better = bestBucketCount(bucketCount, down.length);
   if (better === undefined) {
     return [
       {
         kind: "bucket-limit",
-        text: `${problem} More buckets would level better, and ${MAX_NODES} are the limit.`,
+        text: `${problem} More buckets would level better, and ${MAX_BUCKETS} are the limit.`,
       },
     ];
   }
-  const perNode = better / totalNodes;
+  const perNode = better / bucketCount;
   return [
     {
       kind: "more-buckets",
       text:
         `${problem} More buckets than nodes level better: with --total-nodes ${better}, ${perNode} buckets a node ` +
         `at first (Pacemaker: clone-max=${better} clone-node-max=${better}), no survivor would have more than ` +
-        `${formatShare(largestPart(better, totalNodes, down.length))}.`,
+        `${formatShare(largestPart(better, bucketCount, down.length))}.`,
     },
   ];
 }
@@ -160,7 +160,7 @@ function largestPart(buckets: number, nodes: number, nodesDown: number): number 
 /** A multiple of the nodes, up to 16, that levels better than one bucket a node; the smallest of the best. */
 function bestBucketCount(nodes: number, nodesDown: number): number | undefined {
   let best = nodes;
-  for (let buckets = nodes; buckets <= MAX_NODES; buckets += nodes) {
+  for (let buckets = nodes; buckets <= MAX_BUCKETS; buckets += nodes) {
     if (largestPart(buckets, nodes, nodesDown) < largestPart(best, nodes, nodesDown) - 1e-9) best = buckets;
   }
   return best === nodes ? undefined : best;

@@ -1,6 +1,6 @@
 /** What a simulation found. */
 import type { HashSettings } from "../core/bucket.ts";
-import type { NodeSet } from "../core/node-set.ts";
+import type { BucketSet } from "../model/bucket-set.ts";
 import type { AddressRange } from "./clients.ts";
 import type { Ownership } from "./ownership.ts";
 import type { ExpectedSpread } from "./spread.ts";
@@ -16,7 +16,7 @@ export interface BucketShare {
 export interface NodeShare {
   readonly node: number;
   readonly isDown: boolean;
-  readonly buckets: NodeSet;
+  readonly buckets: BucketSet;
   readonly flows: number;
   readonly share: number;
 }

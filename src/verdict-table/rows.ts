@@ -3,8 +3,8 @@ import { type HashMode, hashModes } from "../core/bucket.ts";
 import type { ClassifyTarget } from "../core/classify.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import { formatIpv4, parseIpv4 } from "../core/ipv4.ts";
-import { formatNodes } from "../core/node-set.ts";
 import { type Reason, reasonCatalogue, type Verdict } from "../core/verdict.ts";
+import { formatBuckets } from "../model/bucket-set.ts";
 import { tableText } from "./table.ts";
 
 /** The virtual IP of the table (RFC 5737: an address for documentation). */
@@ -66,10 +66,10 @@ export function formatRow(row: Omit<VerdictRow, "section" | "settings" | "target
 
 /** The `with` line of settings. */
 export function formatSettings(target: ClassifyTarget): string {
-  const local = target.localNodes.length === 0 ? "none" : formatNodes(target.localNodes);
+  const local = target.localBuckets.length === 0 ? "none" : formatBuckets(target.localBuckets);
   const address = formatIpv4(target.address);
   const other = address === TABLE_VIP ? "" : `, address ${address}`;
-  return `with ${target.hashMode}, ${target.totalNodes} nodes, seed ${target.hashInit}, local ${local}${other}`;
+  return `with ${target.hashMode}, ${target.bucketCount} nodes, seed ${target.hashInit}, local ${local}${other}`;
 }
 
 function parseSettings(line: string, at: number): ClassifyTarget {
@@ -81,9 +81,9 @@ function parseSettings(line: string, at: number): ClassifyTarget {
   return {
     address: parseIpv4(match[5] ?? TABLE_VIP),
     hashMode,
-    totalNodes: Number(match[2]),
+    bucketCount: Number(match[2]),
     hashInit: Number(match[3]),
-    localNodes: match[4] === "none" ? [] : (match[4] ?? "").split(",").map(Number),
+    localBuckets: match[4] === "none" ? [] : (match[4] ?? "").split(",").map(Number),
   };
 }
 

@@ -13,8 +13,8 @@ import {
   type PacketType,
 } from "../../src/core/classify.ts";
 import { parseMac } from "../../src/core/mac.ts";
-import { nodeMask } from "../../src/core/node-set.ts";
 import { type Reason, reasonCatalogue, reasons } from "../../src/core/verdict.ts";
+import { bucketMask } from "../../src/model/bucket-set.ts";
 import { loadNativeBpf, type NativeBpfDataplane } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../../src/verdict-table/rows.ts";
@@ -63,14 +63,14 @@ function load(targets: readonly ClassifyTarget[]): NativeBpfDataplane {
   const { addon, objectPath } = loadNativeBpf();
   const dataplane = new addon.BpfDataplane(objectPath);
   dataplane.prepare(LOOPBACK);
-  for (const { address, hashMode, totalNodes, hashInit, localNodes } of targets) {
+  for (const { address, hashMode, bucketCount, hashInit, localBuckets } of targets) {
     dataplane.setVirtualIp({
       addressHost: address,
       clusterMac: parseMac(CLUSTER_MAC),
       hashMode: hashModes.indexOf(hashMode),
-      totalNodes,
+      totalNodes: bucketCount,
       hashInit,
-      localMask: nodeMask(localNodes),
+      localMask: bucketMask(localBuckets),
     });
   }
   return dataplane;
@@ -150,7 +150,9 @@ describeBpf("the programs of engine bpf", {}, () => {
 
   it("a frame with more priority tags than a program looks through is dropped, whoever it is for here", () => {
     const address = 0x0a4d0064;
-    const dataplane = load([{ address, hashMode: "sourceip", totalNodes: 1, hashInit: 0, localNodes: [1] }]);
+    const dataplane = load([
+      { address, hashMode: "sourceip", bucketCount: 1, hashInit: 0, localBuckets: [1] },
+    ]);
     const plain = synTo(address, 40_000);
     const judged = (tags: number, packetType: PacketType): unknown => {
       const priority = Buffer.from("81000000", "hex");

@@ -1,7 +1,7 @@
 /** A cluster in the lab: a server and a daemon on every node, node i with bucket i, and clients with many addresses. */
 import { call } from "../../src/api/client.ts";
+import type { StatusBody, VirtualIpBody } from "../../src/api/contract.ts";
 import { paths } from "../../src/api/contract.ts";
-import type { DaemonStatus, VirtualIpStatus } from "../../src/daemon/status.ts";
 import { bucketOf, type HashMode, type ProtocolName, parseIpv4, protocolNumbers } from "../../src/index.ts";
 import { type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
@@ -117,16 +117,16 @@ export class Cluster {
     return this.lab.nodes.find((node) => node.mac === mac)?.name ?? mac;
   }
 
-  async status(node: Host): Promise<DaemonStatus> {
-    return (await call(socketOf(this.lab, node), "GET", paths.status)) as DaemonStatus;
+  async status(node: Host): Promise<StatusBody> {
+    return (await call(socketOf(this.lab, node), "GET", paths.status)) as StatusBody;
   }
 
-  async virtualIpStatus(node: Host, vip = this.lab.vip): Promise<VirtualIpStatus> {
-    return (await call(socketOf(this.lab, node), "GET", paths.virtualIp(vip))) as VirtualIpStatus;
+  async virtualIpStatus(node: Host, vip = this.lab.vip): Promise<VirtualIpBody> {
+    return (await call(socketOf(this.lab, node), "GET", paths.virtualIp(vip))) as VirtualIpBody;
   }
 
   async changeNodes(node: Host, change: string): Promise<void> {
-    await call(socketOf(this.lab, node), "POST", paths.nodes(this.lab.vip), { change });
+    await call(socketOf(this.lab, node), "POST", paths.buckets(this.lab.vip), { change });
   }
 
   close(): Promise<void> {

@@ -3,8 +3,8 @@ import { writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
+import type { VirtualIpBody } from "../../src/api/contract.ts";
 import { paths } from "../../src/api/contract.ts";
-import type { VirtualIpStatus } from "../../src/daemon/status.ts";
 import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
 import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
@@ -51,10 +51,10 @@ describeNet("daemon: SIGHUP", { tools: ["ping"] }, () => {
   const reloadWith = (vips: VirtualIpConfig[]): Promise<string> =>
     reload(() => writeConfig(lab, node, vips), '"reloaded"');
 
-  async function virtualIp(vip: string): Promise<VirtualIpStatus> {
-    return (await call(daemon.socket, "GET", paths.virtualIp(vip))) as VirtualIpStatus;
+  async function virtualIp(vip: string): Promise<VirtualIpBody> {
+    return (await call(daemon.socket, "GET", paths.virtualIp(vip))) as VirtualIpBody;
   }
-  const frames = ({ buckets }: VirtualIpStatus): number =>
+  const frames = ({ buckets }: VirtualIpBody): number =>
     buckets.reduce((sum, { local, foreign }) => sum + local.frames + foreign.frames, 0);
 
   it("an unchanged file changes nothing: no event on the host, counters and moved buckets stay", async () => {

@@ -76,7 +76,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
   it(`${PARALLEL} clients move the same buckets at once: one wins, the others are told`, async () => {
     const daemon = await start();
     const move = (change: string): Promise<string> =>
-      outcome(call(daemon.socket, "POST", paths.nodes(lab.vip), { change }));
+      outcome(call(daemon.socket, "POST", paths.buckets(lab.vip), { change }));
     for (const [change, refusal, nodes] of [
       ["+2", "CLUSTERIP_NODE_ALREADY_LOCAL", "1,2"],
       ["-1", "CLUSTERIP_NODE_NOT_LOCAL", "2"],
@@ -106,7 +106,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     // Bucket 1 was there: 15 are new, each of them once.
     expect(statuses.filter((status) => status === 0)).toHaveLength(15);
     expect(statuses.filter((status) => status === 1)).toHaveLength(PARALLEL - 15);
-    expect((await call(daemon.socket, "GET", paths.nodes(lab.vip))) as object).toEqual({
+    expect((await call(daemon.socket, "GET", paths.buckets(lab.vip))) as object).toEqual({
       nodes: Array.from({ length: 16 }, (_, index) => index + 1),
     });
   });
@@ -234,10 +234,10 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
         const connection = await open(daemon);
         await new Promise<void>((resolve) => connection.write(octets, () => resolve()));
         // The daemon has read it when it answers somebody who came later.
-        await call(daemon.socket, "GET", paths.nodes(lab.vip));
+        await call(daemon.socket, "GET", paths.buckets(lab.vip));
         if (how === "end") connection.end();
         else connection.destroy();
-        await call(daemon.socket, "GET", paths.nodes(lab.vip));
+        await call(daemon.socket, "GET", paths.buckets(lab.vip));
         connection.destroy();
         expect(daemon.running, where).toBe(true);
         expect(daemon.log(), where).not.toMatch(/"level":[456]0|stack|Error/);
@@ -258,7 +258,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     await sleep(100);
     // They are open still when these are answered.
     await statusOf(daemon);
-    await call(daemon.socket, "POST", paths.nodes(lab.vip), { change: "+2" });
+    await call(daemon.socket, "POST", paths.buckets(lab.vip), { change: "+2" });
     expect([...idle, ...half].filter((socket) => socket.destroyed)).toEqual([]);
     // A keep-alive client that goes away in the middle of an answer.
     const agent = new Agent({ keepAlive: true });
@@ -308,7 +308,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       // Each waits for a repair or two, however many events there have been: by what those ask nft.
       const before = readFileSync(calls, "utf8").length;
       for (const change of ["+2", "-2"]) {
-        await call(daemon.socket, "POST", paths.nodes(lab.vip), { change });
+        await call(daemon.socket, "POST", paths.buckets(lab.vip), { change });
       }
       const asked = (readFileSync(calls, "utf8").length - before) / 2;
       console.log(`nft was called ${asked} times during two requests`);

@@ -133,7 +133,7 @@ describeNet("host: names of interfaces", { tools: ["ping", "curl"] }, () => {
       node.exec([
         ...["curl", "-sS", "--unix-socket", daemon.socket, "-X", "PUT", "-d"],
         JSON.stringify({ nic, "total-nodes": 2 }),
-        `http://x${paths.node(lab.vip, 1)}`,
+        `http://x${paths.bucket(lab.vip, 1)}`,
       ]);
     for (const nic of [alternative, NIC]) expect(await take(nic)).toBe('{"nodes":[1,2]}\n');
     expect(await take("a")).toContain("nic eth0, not a");

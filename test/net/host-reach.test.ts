@@ -37,7 +37,7 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
   const start = (vip: VirtualIpConfig = LOCAL): Promise<Daemon> => startDaemon(lab, node, { vips: [vip] });
   const codes = async (daemon: Daemon): Promise<string[]> =>
     (await statusOf(daemon)).problems.map(({ code }) => code);
-  const monitor = (daemon: Daemon): Promise<unknown> => call(daemon.socket, "GET", paths.node(lab.vip, 1));
+  const monitor = (daemon: Daemon): Promise<unknown> => call(daemon.socket, "GET", paths.bucket(lab.vip, 1));
 
   /** The problem is told and the monitor fails, until it is over. */
   async function expectProblem(daemon: Daemon, code: string, end: () => Promise<unknown>): Promise<void> {

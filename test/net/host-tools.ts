@@ -4,8 +4,8 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
 import { call } from "../../src/api/client.ts";
+import type { StatusBody, VirtualIpBody } from "../../src/api/contract.ts";
 import { paths } from "../../src/api/contract.ts";
-import type { DaemonStatus, VirtualIpStatus } from "../../src/daemon/status.ts";
 import { findBpfSupport } from "../../src/engine/bpf-support.ts";
 import { clusterip } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
@@ -64,14 +64,14 @@ export interface HasSocket {
   readonly socket: string;
 }
 
-export async function statusOf({ socket }: HasSocket): Promise<DaemonStatus> {
-  return (await call(socket, "GET", paths.status)) as DaemonStatus;
+export async function statusOf({ socket }: HasSocket): Promise<StatusBody> {
+  return (await call(socket, "GET", paths.status)) as StatusBody;
 }
 
 /** The status without what counts traffic and time: two of them are equal when nothing has changed. */
 export async function settingsOf(daemon: HasSocket): Promise<unknown> {
   const { virtualIps, problems, repairs } = await statusOf(daemon);
-  const settings = virtualIps.map(({ buckets, withoutBucket, ...rest }: VirtualIpStatus) => rest);
+  const settings = virtualIps.map(({ buckets, withoutBucket, ...rest }: VirtualIpBody) => rest);
   settings.sort((a, b) => a.vip.localeCompare(b.vip));
   return { virtualIps: settings, problems, repairs };
 }

@@ -38,9 +38,9 @@ const words: Record<HashMode, string> = {
 };
 
 const settings: readonly HashSettings[] = Object.keys(words).flatMap((mode) => [
-  { hashMode: mode as HashMode, totalNodes: 2, hashInit: 0 },
-  { hashMode: mode as HashMode, totalNodes: 7, hashInit: 1 },
-  { hashMode: mode as HashMode, totalNodes: 16, hashInit: 0xdeadbeef },
+  { hashMode: mode as HashMode, bucketCount: 2, hashInit: 0 },
+  { hashMode: mode as HashMode, bucketCount: 7, hashInit: 1 },
+  { hashMode: mode as HashMode, bucketCount: 16, hashInit: 0xdeadbeef },
 ]);
 
 interface Agreement {
@@ -63,7 +63,7 @@ describeNet("nft's jhash", {}, () => {
     const node = lab.node(1);
     await node.exec(["nft", "-f", "-"], { input: renderRules() });
     const random = new Random(0x6a68_6173);
-    const expected = settings.map(({ totalNodes }) => new Array<number>(totalNodes).fill(0));
+    const expected = settings.map(({ bucketCount }) => new Array<number>(bucketCount).fill(0));
     const frames = Array.from({ length: FRAMES }, () => {
       const flow = randomFlow(random);
       const buckets = settings.map((each) => bucketOf(flow, each));
@@ -109,9 +109,9 @@ function frameOf(flow: UdpFlow, buckets: readonly number[]): Uint8Array {
 
 /** Two rules a bucket: nft's bucket is K and the frame says K; nft's is K and the frame says another. */
 function renderRules(): string {
-  const rules = settings.flatMap(({ hashMode, totalNodes, hashInit }, index) =>
-    Array.from({ length: totalNodes }, (_, bucket) => {
-      const hash = `jhash ${words[hashMode]} mod ${totalNodes} seed ${hashInit} offset 1`;
+  const rules = settings.flatMap(({ hashMode, bucketCount, hashInit }, index) =>
+    Array.from({ length: bucketCount }, (_, bucket) => {
+      const hash = `jhash ${words[hashMode]} mod ${bucketCount} seed ${hashInit} offset 1`;
       const told = `@th,${UDP_HEADER_BITS + 8 * index},8`;
       const nth = `${hash} ${bucket + 1}`;
       return [

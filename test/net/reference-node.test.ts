@@ -91,7 +91,7 @@ describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
       sourcePort: sport,
       destinationPort: dport,
     };
-    return `node${bucketOf(flow, { hashMode, totalNodes: NODES, hashInit: 0 })}`;
+    return `node${bucketOf(flow, { hashMode, bucketCount: NODES, hashInit: 0 })}`;
   };
 
   describe.each(hashModes)("hash mode %s", (hashMode) => {

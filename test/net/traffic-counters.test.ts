@@ -8,7 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { DaemonStatus } from "../../src/daemon/status.ts";
+import type { StatusBody } from "../../src/api/contract.ts";
 import type { Tally } from "../../src/engine/engine.ts";
 import { type Reason, reasonCatalogue } from "../../src/index.ts";
 import { describeNet } from "../lab/describe-net.ts";
@@ -122,7 +122,7 @@ describeNet("the counters", { tools: ["ping"] }, () => {
     (await statuses()).forEach(expectIdentity);
   });
 
-  function expectIdentity({ nics }: DaemonStatus): void {
+  function expectIdentity({ nics }: StatusBody): void {
     expect(nics).toHaveLength(1);
     for (const { received, byVerdict } of nics) {
       const { accept, foreign, malformed, drop, "not-ours": notOurs } = byVerdict;
@@ -133,7 +133,7 @@ describeNet("the counters", { tools: ["ping"] }, () => {
     }
   }
 
-  function statuses(): Promise<DaemonStatus[]> {
+  function statuses(): Promise<StatusBody[]> {
     return Promise.all(cluster.lab.nodes.map((node) => cluster.status(node)));
   }
 

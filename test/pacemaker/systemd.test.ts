@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { DaemonStatus } from "../../src/daemon/status.ts";
+import type { StatusBody } from "../../src/api/contract.ts";
 import { describeNet } from "../lab/describe-net.ts";
 import { projectRoot } from "../lab/paths.ts";
 import { type ExecResult, ProcessTable, run, runChecked } from "../lab/processes.ts";
@@ -81,8 +81,8 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
 
   const property = async (name: string, unit = "clusteripd"): Promise<string> =>
     (await inside("systemctl", "show", "--property", name, "--value", unit)).trim();
-  const status = async (): Promise<DaemonStatus> =>
-    JSON.parse(await inside("/usr/local/sbin/clusterip", "status", "--json")) as DaemonStatus;
+  const status = async (): Promise<StatusBody> =>
+    JSON.parse(await inside("/usr/local/sbin/clusterip", "status", "--json")) as StatusBody;
   const kill = async (): Promise<unknown> => inside("kill", "-KILL", await property("MainPID"));
 
   async function serves(): Promise<void> {

@@ -51,7 +51,7 @@ const virtualIp: ServedVirtualIp = {
   origin: "request",
   engine: "userspace",
   clusterMac: CLUSTER,
-  localNodes: [1],
+  localBuckets: [1],
   isAdopted: false,
 };
 const link = {

@@ -15,7 +15,7 @@ const TCP = 6;
 
 interface Group {
   readonly mode: HashMode;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashInit: number;
   readonly flows: { saddr: number; sport: number; dport: number; bucket: number }[];
 }
@@ -30,7 +30,7 @@ function kernelGroups(): readonly Group[] {
     const key = [mode, total, init].join();
     const group: Group = groups.get(key) ?? {
       mode: mode as HashMode,
-      totalNodes: Number(total),
+      bucketCount: Number(total),
       hashInit: Number(init),
       flows: [],
     };
@@ -57,11 +57,11 @@ describe.each(paths.flatMap((name, path) => (name === undefined ? [] : [{ name, 
   ({ path }) => {
     test("the kernel's bucket for all 42,525 vectors", () => {
       let rows = 0;
-      for (const { mode, totalNodes, hashInit, flows } of kernelGroups()) {
+      for (const { mode, bucketCount, hashInit, flows } of kernelGroups()) {
         const buckets = new Uint8Array(flows.length);
         native.bucketsOf(
           hashModes.indexOf(mode),
-          totalNodes,
+          bucketCount,
           hashInit,
           Uint32Array.from(flows, ({ saddr }) => saddr),
           Uint16Array.from(flows, ({ sport }) => sport),
@@ -87,7 +87,7 @@ describe.each(paths.flatMap((name, path) => (name === undefined ? [] : [{ name, 
 
 /** Where the batch differs from single calls, or wrote outside its array. */
 function randomBatch(random: Random, mode: number, length: number, path: number): string[] {
-  const totalNodes = random.between(1, 16);
+  const bucketCount = random.between(1, 16);
   const hashInit = random.chance(30) ? random.pick([0, 1, 0xffffffff]) : random.word();
   // Views that start anywhere in their memory: nothing may depend on the alignment of vectors.
   const skip = random.below(17);
@@ -96,11 +96,11 @@ function randomBatch(random: Random, mode: number, length: number, path: number)
   const dport = new Uint16Array(skip + length).map(() => random.number(0xffff)).subarray(skip);
   const memory = new Uint8Array(skip + length + 64).fill(0xee);
   const buckets = memory.subarray(skip, skip + length);
-  native.bucketsOf(mode, totalNodes, hashInit, saddr, sport, dport, buckets, path);
+  native.bucketsOf(mode, bucketCount, hashInit, saddr, sport, dport, buckets, path);
   const wrong: string[] = [];
   for (const [index, bucket] of buckets.entries()) {
     const expected = native.bucketOf(
-      ...([mode, totalNodes, hashInit, TCP] as const),
+      ...([mode, bucketCount, hashInit, TCP] as const),
       ...([saddr[index] ?? 0, sport[index] ?? 0, dport[index] ?? 0] as const),
     );
     if (bucket !== expected) wrong.push(`${index} of ${length}: ${bucket} instead of ${expected}`);

@@ -5,22 +5,23 @@ import { floodFrames, nobodysFrames } from "../../bench/dataplane/flows.ts";
 import { parseWrk } from "../../bench/dataplane/measure/requests.ts";
 import { readOptions } from "../../bench/dataplane/options.ts";
 import { pairedRatios, percentile, summarise } from "../../bench/dataplane/statistics.ts";
-import { classify, parseIpv4 } from "../../src/index.ts";
+import { classify } from "../../src/core/classify.ts";
+import { parseIpv4 } from "../../src/core/ipv4.ts";
 
 const target = {
   vip: "10.80.0.100",
   clusterMac: "69:27:c4:64:68:ab",
   sourceMac: "02:77:00:00:02:01",
-  totalNodes: 4,
+  bucketCount: 4,
 };
 
 describe("flows of a flood", () => {
   const virtualIp = {
     address: parseIpv4(target.vip),
     hashMode: "sourceip-sourceport",
-    totalNodes: target.totalNodes,
+    bucketCount: target.bucketCount,
     hashInit: 0,
-    localNodes: [1],
+    localBuckets: [1],
   } as const;
 
   /** The frame as flood.bpf.c makes it. */
@@ -41,7 +42,7 @@ describe("flows of a flood", () => {
     for (let at = 0; at < flows.length; at += 12 * 64) {
       const frame = frameOf(template, flows.subarray(at, at + 12));
       expect(classify(frame, virtualIp).reason).toBe(reason);
-      expect(nftBucketOf(frame.readUInt32BE(26), target.totalNodes) === 1).toBe(isOwn);
+      expect(nftBucketOf(frame.readUInt32BE(26), target.bucketCount) === 1).toBe(isOwn);
       expect(onesComplementSum(frame.subarray(14, 34))).toBe(0xffff);
       const pseudoHeader = Buffer.from([...frame.subarray(26, 34), 0, 6, 0, 20]);
       expect(onesComplementSum(Buffer.concat([pseudoHeader, frame.subarray(34, 54)]))).toBe(0xffff);

@@ -22,9 +22,16 @@ function served({
   const settings = parseVirtualIp({
     ...{ vip, nic, "total-nodes": 4, "local-node": nodes, "hash-init": seed },
   });
-  const { localNodes } = settings;
+  const { localBuckets } = settings;
   return {
-    ...{ settings, origin: "request", engine, clusterMac: "01:00:5e:00:00:10", localNodes, isAdopted: false },
+    ...{
+      settings,
+      origin: "request",
+      engine,
+      clusterMac: "01:00:5e:00:00:10",
+      localBuckets,
+      isAdopted: false,
+    },
   };
 }
 
@@ -40,7 +47,7 @@ function steps(from: Wanted | undefined, to: Wanted | undefined): string[] {
   const taking = (list: typeof plan.takeFirst): string[] =>
     list.map(({ virtualIp, replaces }) => {
       const how = replaces === undefined ? "takes" : "goes over";
-      return `${name(virtualIp)} ${how}${virtualIp.localNodes.length === 0 ? " without buckets" : ""}`;
+      return `${name(virtualIp)} ${how}${virtualIp.localBuckets.length === 0 ? " without buckets" : ""}`;
     });
   const lettingGo = (list: typeof plan.letGoFirst): string[] => list.map((v) => `${name(v)} lets go`);
   return [
@@ -50,7 +57,7 @@ function steps(from: Wanted | undefined, to: Wanted | undefined): string[] {
     ...taking(plan.takeLast),
     ...lettingGo(plan.letGoLast),
     ...plan.move.map(
-      ({ virtualIp, from: old }) => `${name(virtualIp)} moves ${old} to ${virtualIp.localNodes}`,
+      ({ virtualIp, from: old }) => `${name(virtualIp)} moves ${old} to ${virtualIp.localBuckets}`,
     ),
   ];
 }

@@ -16,13 +16,13 @@ const SECOND_NIC = "02:77:00:00:04:01";
 
 function served(vip = VIP, clusterMac = CLUSTER): [number, ServedVirtualIp] {
   const settings = parseVirtualIp({ vip, nic: "eth0", "total-nodes": 2, "local-node": 1 });
-  const { addressHost, localNodes } = settings;
+  const { addressHost, localBuckets } = settings;
   const virtualIp = {
     settings,
     origin: "request",
     engine: "userspace",
     clusterMac,
-    localNodes,
+    localBuckets,
     isAdopted: false,
   };
   return [addressHost, virtualIp as ServedVirtualIp];

@@ -58,14 +58,14 @@ const types = Object.keys(packetTypes) as [PacketType, ...PacketType[]];
 /** One to six virtual IPs with different addresses; neighbours and far away. */
 export function randomTargets(random: Random): Targets {
   const target = (address: number): ClassifyTarget => {
-    const totalNodes = random.between(1, 16);
-    const all = Array.from({ length: totalNodes }, (_, index) => index + 1);
+    const bucketCount = random.between(1, 16);
+    const all = Array.from({ length: bucketCount }, (_, index) => index + 1);
     return {
       address,
       hashMode: random.pick(hashModes),
-      totalNodes,
+      bucketCount,
       hashInit: random.chance(30) ? random.pick([0, 1, 0xffffffff, 0x80000000]) : random.word(),
-      localNodes: all.filter(() => random.chance(50)),
+      localBuckets: all.filter(() => random.chance(50)),
     };
   };
   const first = parseIpv4(TABLE_VIP);

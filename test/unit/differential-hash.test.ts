@@ -29,7 +29,7 @@ function* randomFlows(): Generator<{ readonly flow: Flow; readonly settings: Has
       },
       settings: {
         hashMode: random.pick(hashModes),
-        totalNodes: random.between(1, 16),
+        bucketCount: random.between(1, 16),
         hashInit: random.number(0xffffffff),
       },
     };
@@ -55,9 +55,9 @@ test("native finds the same bucket", () => {
   const wrong = [...randomFlows()].filter(({ flow, settings }) => {
     const { protocol, saddrHost, sourcePort, destinationPort } = flow;
     const ports = [portWireLittleEndian(sourcePort), portWireLittleEndian(destinationPort)] as const;
-    const { hashMode, totalNodes, hashInit } = settings;
+    const { hashMode, bucketCount, hashInit } = settings;
     const mode = hashModes.indexOf(hashMode);
-    const bucket = native.bucketOf(mode, totalNodes, hashInit, protocol, saddrHost, ...ports);
+    const bucket = native.bucketOf(mode, bucketCount, hashInit, protocol, saddrHost, ...ports);
     return bucket !== bucketOf(flow, settings);
   });
   expect(wrong).toEqual([]);
@@ -97,6 +97,6 @@ test.each([
   [0x55555556, 3, 2],
   [0xaaaaaaaa, 3, 2],
   [0xaaaaaaab, 3, 3],
-])("hash %d of %d nodes is bucket %d", (hash, totalNodes, bucket) => {
-  expect(bucketOfHash(hash, totalNodes)).toBe(bucket);
+])("hash %d of %d nodes is bucket %d", (hash, bucketCount, bucket) => {
+  expect(bucketOfHash(hash, bucketCount)).toBe(bucket);
 });

@@ -16,8 +16,8 @@ import {
   type PacketType,
   packetTypes,
 } from "../../src/core/classify.ts";
-import { nodeMask } from "../../src/core/node-set.ts";
 import { reasons } from "../../src/core/verdict.ts";
+import { bucketMask } from "../../src/model/bucket-set.ts";
 import { loadNative, type NativeHashSettings, type NativeJudge } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { formatRow, formatSettings, parseTable } from "../../src/verdict-table/rows.ts";
@@ -31,12 +31,12 @@ type JudgeClass = new (virtualIps: readonly NativeHashSettings[]) => NativeJudge
 
 function newJudge(Judge: JudgeClass, targets: readonly ClassifyTarget[]): NativeJudge {
   return new Judge(
-    targets.map(({ address, hashMode, totalNodes, hashInit, localNodes }) => ({
+    targets.map(({ address, hashMode, bucketCount, hashInit, localBuckets }) => ({
       addressHost: address,
       hashMode: hashModes.indexOf(hashMode),
-      totalNodes,
+      totalNodes: bucketCount,
       hashInit,
-      localMask: nodeMask(localNodes),
+      localMask: bucketMask(localBuckets),
     })),
   );
 }

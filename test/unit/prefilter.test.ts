@@ -31,9 +31,9 @@ const toEngine = (target: ClassifyTarget): EngineVirtualIp => ({
   nic: "eth0",
   clusterMac: "01:00:5e:00:00:01",
   hashMode: target.hashMode,
-  totalNodes: target.totalNodes,
+  bucketCount: target.bucketCount,
   hashInit: target.hashInit,
-  localNodes: target.localNodes,
+  localBuckets: target.localBuckets,
 });
 
 function programFor(targets: readonly ClassifyTarget[]): readonly Instruction[] {
@@ -131,13 +131,13 @@ test(`${frames} random frames: it drops what is foreign or not ours, and nothing
 });
 
 test("buckets are ranges of the hash: at every limit, for 1 to 16 nodes", () => {
-  for (let totalNodes = 1; totalNodes <= 16; totalNodes += 1) {
-    for (let bucket = 1; bucket <= totalNodes; bucket += 1) {
-      const first = firstHashOf(bucket, totalNodes);
-      const last = firstHashOf(bucket + 1, totalNodes) - 1;
-      expect([first, last].map((hash) => bucketOfHash(hash, totalNodes))).toEqual([bucket, bucket]);
+  for (let bucketCount = 1; bucketCount <= 16; bucketCount += 1) {
+    for (let bucket = 1; bucket <= bucketCount; bucket += 1) {
+      const first = firstHashOf(bucket, bucketCount);
+      const last = firstHashOf(bucket + 1, bucketCount) - 1;
+      expect([first, last].map((hash) => bucketOfHash(hash, bucketCount))).toEqual([bucket, bucket]);
     }
-    expect(firstHashOf(totalNodes + 1, totalNodes)).toBe(2 ** 32);
+    expect(firstHashOf(bucketCount + 1, bucketCount)).toBe(2 ** 32);
   }
   expect(localBoundaries([1, 2, 4], 4)).toEqual([0, 2 ** 31, 3 * 2 ** 30]);
   expect(localBoundaries([], 4)).toEqual([]);
@@ -151,9 +151,9 @@ function manyTargets(
     const target: ClassifyTarget = {
       address: 0x0a000000 + index * 3,
       hashMode: "sourceip-sourceport",
-      totalNodes: 4,
+      bucketCount: 4,
       hashInit: 0,
-      localNodes: [1],
+      localBuckets: [1],
     };
     return { ...target, ...change(index, target) };
   });
@@ -180,9 +180,9 @@ test("100 virtual IPs that differ in everything fit", () => {
   const modes = ["sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"] as const;
   const targets = manyTargets(100, (index) => ({
     hashMode: modes[index % 3] ?? "sourceip",
-    totalNodes: 16,
+    bucketCount: 16,
     hashInit: index * 7919,
-    localNodes: [1, 3, 5, 7, 9, 11, 13, 15].map((node) => node + ((index >> (node >> 1)) & 1)),
+    localBuckets: [1, 3, 5, 7, 9, 11, 13, 15].map((node) => node + ((index >> (node >> 1)) & 1)),
   }));
   expect(checkMany(targets)).toBeLessThanOrEqual(MAX_INSTRUCTIONS);
 });
@@ -190,9 +190,9 @@ test("100 virtual IPs that differ in everything fit", () => {
 test("where there are too many, frames to the rest are passed up", () => {
   const random = new Random(11);
   const targets = manyTargets(600, () => ({
-    totalNodes: 16,
+    bucketCount: 16,
     hashInit: random.word(),
-    localNodes: [1, 3, 5, 7, 9, 11, 13, 15].filter(() => random.chance(50)),
+    localBuckets: [1, 3, 5, 7, 9, 11, 13, 15].filter(() => random.chance(50)),
   }));
   const { program, weight, passedUp } = buildPrefilter(targets.map(toEngine), SAMPLING);
   expect(weight).toBe(SAMPLING);
@@ -218,7 +218,7 @@ test("no virtual IP, or every frame wanted: no filter", () => {
 });
 
 test("of what it drops, one in so many passes", () => {
-  const [target = fail()] = manyTargets(1, () => ({ localNodes: [] }));
+  const [target = fail()] = manyTargets(1, () => ({ localBuckets: [] }));
   const { frame, packetType } = buildFrame(
     "eth to cluster / ipv4 192.0.2.7 > vip / udp 40000 > 53",
     target.address,

@@ -33,13 +33,13 @@ function served(over: Partial<ServedVirtualIp> = {}, localNode: readonly number[
     "total-nodes": 4,
     "local-node": localNode,
   });
-  const { localNodes } = settings;
+  const { localBuckets } = settings;
   return {
     settings,
     origin: "request",
     engine: "userspace",
     clusterMac: MAC,
-    localNodes,
+    localBuckets,
     isAdopted: false,
     ...over,
   };
@@ -56,10 +56,10 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 
 describe("the state file", () => {
   it("gives back what was saved, the cluster MAC as it was", () => {
-    new StateFile(socket, log).save([served({ localNodes: [2] })]);
+    new StateFile(socket, log).save([served({ localBuckets: [2] })]);
     expect(new StateFile(socket, log).read()).toMatchObject([
       {
-        settings: { vip: "192.0.2.10", nic: "eth0", totalNodes: 4, localNodes: [2], clusterMac: MAC },
+        settings: { vip: "192.0.2.10", nic: "eth0", bucketCount: 4, localBuckets: [2], clusterMac: MAC },
         origin: "request",
         asked: [1, 3],
       },
@@ -72,10 +72,15 @@ describe("the state file", () => {
     const other = served({ isAdopted: true });
     const adopted = { ...other, settings: { ...other.settings, vip: "192.0.2.11", addressHost: 0xc000020b } };
     const state = new StateFile(socket, log);
-    state.save([adopted], [{ settings, origin: "config", localNodes: [2], why }]);
+    state.save([adopted], [{ settings, origin: "config", localBuckets: [2], why }]);
     expect(state.read()).toMatchObject([
       { settings: { vip: "192.0.2.11" }, isAdopted: true },
-      { settings: { vip: "192.0.2.10", localNodes: [2] }, origin: "config", asked: [1, 3], isWaiting: true },
+      {
+        settings: { vip: "192.0.2.10", localBuckets: [2] },
+        origin: "config",
+        asked: [1, 3],
+        isWaiting: true,
+      },
     ]);
     // None of the two is ours to remove: the second may be the host's own, which is why it waits.
     expect(savedTraces(socket).addresses).toEqual(new Map());
@@ -100,9 +105,9 @@ describe("the state file", () => {
     state.save([served()]);
     writeFileSync(path.join(directory, "control.released.192.0.2.10.3"), "");
     writeFileSync(path.join(directory, "control.released.192.0.2.11.1"), "");
-    expect(state.read()).toMatchObject([{ settings: { localNodes: [1] } }]);
+    expect(state.read()).toMatchObject([{ settings: { localBuckets: [1] } }]);
     state.forgetReleases();
-    expect(state.read()).toMatchObject([{ settings: { localNodes: [1, 3] } }]);
+    expect(state.read()).toMatchObject([{ settings: { localBuckets: [1, 3] } }]);
     expect(readdirSync(directory)).toEqual(["control.state"]);
   });
 
@@ -200,7 +205,7 @@ describe("the state file in a place where others may write", () => {
     const note = path.join(directory, "control.released.192.0.2.10.3");
     writeFileSync(note, "");
     chownSync(note, NOBODY, NOBODY);
-    expect(state.read()).toMatchObject([{ settings: { localNodes: [1, 3] } }]);
+    expect(state.read()).toMatchObject([{ settings: { localBuckets: [1, 3] } }]);
     chownSync(state.path, NOBODY, NOBODY);
     expect(state.read()).toEqual([]);
   });
@@ -213,16 +218,22 @@ describe("a start", () => {
       ...{ settings: { ...settings, clusterMac: MAC }, origin, asked, isAdopted: false, isWaiting: false },
     } satisfies SavedVirtualIp;
   };
-  const asks = (localNodes: readonly number[], over: Partial<VirtualIpSettings> = {}): VirtualIpSettings => ({
-    ...{ ...served({}, localNodes).settings, ...over },
+  const asks = (
+    localBuckets: readonly number[],
+    over: Partial<VirtualIpSettings> = {},
+  ): VirtualIpSettings => ({
+    ...{ ...served({}, localBuckets).settings, ...over },
   });
   const startWith = (configured: readonly VirtualIpSettings[], entries: readonly SavedVirtualIp[]) =>
-    [...restore(configured, entries).values()].map(({ localNodes, origin }) => [origin, localNodes.join()]);
+    [...restore(configured, entries).values()].map(({ localBuckets, origin }) => [
+      origin,
+      localBuckets.join(),
+    ]);
 
   it("brings back what came by request, with the buckets that it had and those that it began with", () => {
     expect(startWith([], [saved("request", [2, 3], [1])])).toEqual([["request", "2,3"]]);
     const [back] = restore([], [saved("request", [2, 3], [1])]).values();
-    expect(back?.settings).toMatchObject({ localNodes: [1], clusterMac: MAC });
+    expect(back?.settings).toMatchObject({ localBuckets: [1], clusterMac: MAC });
   });
 
   it("knows what was served on the same interface, also where others had set its address", () => {

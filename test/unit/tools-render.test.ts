@@ -61,7 +61,7 @@ describe("textTable, bar and wrap", () => {
   });
 });
 
-const simulation = simulate({ clients: parseClients("10.0.0.0/24"), totalNodes: 3, down: [2] });
+const simulation = simulate({ clients: parseClients("10.0.0.0/24"), bucketCount: 3, down: [2] });
 
 describe("renderSimulation", () => {
   it("shows settings, buckets, expectation, nodes and advice", () => {
@@ -96,14 +96,14 @@ describe("renderSimulation", () => {
   });
 
   it("fits a terminal of 80 columns, whatever the settings", () => {
-    for (const totalNodes of [1, 2, 16]) {
+    for (const bucketCount of [1, 2, 16]) {
       for (const hashMode of ["sourceip", "sourceip-sourceport"] as const) {
         const clients = parseClients("10.0.0.0/16,10.2.0.0/30,192.168.100.0/24,203.0.113.7");
         const text = renderSimulation(
-          simulate({ clients, totalNodes, hashMode, ports: 999, maxHashes: 10_000 }),
+          simulate({ clients, bucketCount, hashMode, ports: 999, maxHashes: 10_000 }),
         );
         expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
-        expect(text).toContain(totalNodes === 1 ? "one bucket only" : "sample ");
+        expect(text).toContain(bucketCount === 1 ? "one bucket only" : "sample ");
       }
     }
   });
@@ -147,14 +147,14 @@ describe("renderSimulationSvg", () => {
   });
 
   it("holds together at the extremes", () => {
-    for (const [clients, totalNodes] of [
+    for (const [clients, bucketCount] of [
       ["203.0.113.7", 16],
       ["203.0.113.7", 1],
       ["10.0.0.0/8", 2],
     ] as const) {
       const extreme = simulate({
         clients: parseClients(clients),
-        totalNodes,
+        bucketCount,
         hashMode: "sourceip",
         maxHashes: 1000,
       });
@@ -167,7 +167,7 @@ describe("renderSimulationSvg", () => {
 describe("renderReplay", () => {
   it("shows buckets, nodes and reasons of a capture", async () => {
     const text = renderReplay(
-      await replayCapture({ source: fixture("ethernet.pcap"), totalNodes: 3, down: [3] }),
+      await replayCapture({ source: fixture("ethernet.pcap"), bucketCount: 3, down: [3] }),
     );
     expect(text.replace(/in \d\.\d{3} s/, "in T s")).toMatchInlineSnapshot(`
       "capture   75 frames, 7.9 kB in T s
@@ -202,7 +202,7 @@ describe("renderReplay", () => {
   });
 
   it("shows warnings last", async () => {
-    const text = renderReplay(await replayCapture({ source: fixture("snap36.pcap"), totalNodes: 3 }));
+    const text = renderReplay(await replayCapture({ source: fixture("snap36.pcap"), bucketCount: 3 }));
     expect(text).toMatch(/not judged: The snap length cut off.*\n\nwarning: 27 frames could not be judged/s);
   });
 });

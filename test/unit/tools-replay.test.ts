@@ -37,7 +37,7 @@ describe("replayCapture on captures of tcpdump", () => {
   for (const name of whole) {
     it(`finds the virtual IP and shares out the flows of ${name}`, async () => {
       for (const hashMode of hashModes) {
-        const settings = { totalNodes: 4, hashMode, hashInit: 99 };
+        const settings = { bucketCount: 4, hashMode, hashInit: 99 };
         const flows = [0, 0, 0, 0];
         for (const flow of sent) {
           const index = bucketOf(flow, settings) - 1;
@@ -66,14 +66,14 @@ describe("replayCapture on captures of tcpdump", () => {
   }
 
   it("does not guess what a short snap length has cut off", async () => {
-    const replay = await replayCapture({ source: fixture("snap36.pcap"), totalNodes: 3 });
+    const replay = await replayCapture({ source: fixture("snap36.pcap"), bucketCount: 3 });
     expect(replay.cut.frames).toBe(27);
     expect(replay.virtualIps[0]?.everyNode.frames).toBe(2);
     expect(replay.warnings).toEqual([expect.stringContaining("tcpdump -s 0")]);
     // The source address is whole, but ports that are not there cannot be known to be no matter.
     const byAddress = await replayCapture({
       source: fixture("snap36.pcap"),
-      totalNodes: 3,
+      bucketCount: 3,
       hashMode: "sourceip",
     });
     expect(byAddress.cut.frames).toBe(27);
@@ -81,17 +81,17 @@ describe("replayCapture on captures of tcpdump", () => {
 
   it("judges raw IP once it is told the virtual IP", async () => {
     const source = fixture("raw.pcap");
-    await expect(replayCapture({ source, totalNodes: 2 })).rejects.toMatchObject({
+    await expect(replayCapture({ source, bucketCount: 2 })).rejects.toMatchObject({
       code: "CLUSTERIP_BAD_CAPTURE",
       message: expect.stringContaining("The destinations are 10.77.9.100 (10)."),
     });
-    const replay = await replayCapture({ source, totalNodes: 2, virtualIps: [VIP] });
+    const replay = await replayCapture({ source, bucketCount: 2, virtualIps: [VIP] });
     expect(replay.virtualIps[0]?.buckets.reduce((sum, bucket) => sum + bucket.flows, 0)).toBe(10);
     expect(replay.isVirtualIpGiven).toBe(true);
   });
 
   it("gives the buckets of a node that is down to the survivors", async () => {
-    const replay = await replayCapture({ source: fixture("ethernet.pcap"), totalNodes: 3, down: [2] });
+    const replay = await replayCapture({ source: fixture("ethernet.pcap"), bucketCount: 3, down: [2] });
     const [first, second, third] = replay.virtualIps[0]?.nodes ?? [];
     expect(first?.buckets).toEqual([1, 2]);
     expect(second).toMatchObject({ isDown: true, flows: 0, accepted: { frames: 0 }, foreign: { frames: 0 } });
@@ -101,20 +101,20 @@ describe("replayCapture on captures of tcpdump", () => {
   it("reports progress, twice through a file that has to be searched first", async () => {
     const progress: ReplayProgress[] = [];
     const onProgress = (step: ReplayProgress): number => progress.push(step);
-    await replayCapture({ source: fixture("ethernet.pcap"), totalNodes: 2, onProgress });
+    await replayCapture({ source: fixture("ethernet.pcap"), bucketCount: 2, onProgress });
     expect(progress.map(({ phase }) => phase)).toEqual(["find-virtual-ip", "judge"]);
     expect(progress.every(({ bytesRead, bytesTotal }) => bytesRead === bytesTotal)).toBe(true);
   });
 
   it("reads a pipe, for which the virtual IP must be given", async () => {
     const piped = () => createReadStream(fixture("ethernet.pcap"), { highWaterMark: 1000 });
-    await expect(replayCapture({ source: piped(), totalNodes: 2 })).rejects.toMatchObject({
+    await expect(replayCapture({ source: piped(), bucketCount: 2 })).rejects.toMatchObject({
       code: "CLUSTERIP_USAGE",
     });
     const progress: ReplayProgress[] = [];
     const replay = await replayCapture({
       source: piped(),
-      totalNodes: 2,
+      bucketCount: 2,
       virtualIps: [VIP],
       onProgress: (step) => progress.push(step),
     });
@@ -164,7 +164,7 @@ describe("replayCapture on frames made for it", () => {
 
   it("lists the candidates when several addresses are sent to a multicast MAC", async () => {
     const source = await capture([udp({ to: VIP }), udp({ to: OTHER_VIP }), udp({ to: OTHER_VIP })]);
-    await expect(replayCapture({ source, totalNodes: 2 })).rejects.toThrow(
+    await expect(replayCapture({ source, bucketCount: 2 })).rejects.toThrow(
       "say with --vip which are meant: 10.77.9.101 (2), 10.77.9.100 (1).",
     );
   });
@@ -176,13 +176,13 @@ describe("replayCapture on frames made for it", () => {
       udp({ to: parseIpv4("10.77.9.255"), mac: broadcast }),
       udp({ to: VIP }),
     ]);
-    expect((await replayCapture({ source, totalNodes: 2 })).virtualIps[0]?.address).toBe(VIP);
+    expect((await replayCapture({ source, bucketCount: 2 })).virtualIps[0]?.address).toBe(VIP);
   });
 
   it("says when there is no traffic at all", async () => {
     const source = await capture([]);
-    await expect(replayCapture({ source, totalNodes: 2 })).rejects.toThrow("there is no other IPv4 traffic");
-    const replay = await replayCapture({ source, totalNodes: 2, virtualIps: [VIP] });
+    await expect(replayCapture({ source, bucketCount: 2 })).rejects.toThrow("there is no other IPv4 traffic");
+    const replay = await replayCapture({ source, bucketCount: 2, virtualIps: [VIP] });
     expect(replay).toMatchObject({ firstNs: undefined, total: { frames: 0 } });
     expect(replay.warnings).toEqual(["The capture holds nothing that a node would accept for 10.77.9.100."]);
     expect(renderReplay(replay)).toContain("No frame was judged.");
@@ -190,13 +190,13 @@ describe("replayCapture on frames made for it", () => {
 
   it("judges several virtual IPs each for itself", async () => {
     const source = await capture([udp({ to: VIP }), udp({ to: OTHER_VIP }), udp({ to: OTHER_VIP, port: 1 })]);
-    const replay = await replayCapture({ source, totalNodes: 1, virtualIps: [VIP, OTHER_VIP, VIP] });
+    const replay = await replayCapture({ source, bucketCount: 1, virtualIps: [VIP, OTHER_VIP, VIP] });
     expect(replay.virtualIps.map((virtualIp) => virtualIp.buckets[0]?.flows)).toEqual([1, 2]);
   });
 
   it("does not judge what the virtual IP sends, also where that is all there is", async () => {
     const source = await capture([udp({ to: parseIpv4("198.51.100.7"), from: "10.77.9.100" })]);
-    const replay = await replayCapture({ source, totalNodes: 2, virtualIps: [VIP] });
+    const replay = await replayCapture({ source, bucketCount: 2, virtualIps: [VIP] });
     expect(replay.virtualIps[0]?.outgoing).toEqual({ frames: 1, bytes: 42 });
     expect(replay.reasons).toEqual([]);
     expect(replay.warnings).toEqual([expect.stringContaining("holds replies of 10.77.9.100 and nothing")]);
@@ -204,13 +204,13 @@ describe("replayCapture on frames made for it", () => {
 
   it("counts a flow once and its frames each time", async () => {
     const source = await capture([udp({ to: VIP }), udp({ to: VIP }), udp({ to: VIP, port: 2 })]);
-    const replay = await replayCapture({ source, totalNodes: 1 });
+    const replay = await replayCapture({ source, bucketCount: 1 });
     expect(replay.virtualIps[0]?.buckets).toEqual([{ bucket: 1, node: 1, flows: 2, frames: 3, bytes: 126 }]);
   });
 
   it("says when it has stopped telling flows apart", async () => {
     const source = await capture([1, 2, 3].map((port) => udp({ to: VIP, port })));
-    const replay = await replayCapture({ source, totalNodes: 1, maxFlows: 2 });
+    const replay = await replayCapture({ source, bucketCount: 1, maxFlows: 2 });
     expect(replay.virtualIps[0]?.buckets[0]).toMatchObject({ flows: 2, frames: 3 });
     expect(replay.flowsAreComplete).toBe(false);
     expect(replay.warnings).toEqual([expect.stringContaining("lower bounds")]);
@@ -226,8 +226,8 @@ describe("replayCapture on frames made for it", () => {
     error.set([1], 23); // protocol
     error.set([3, 4], 34); // destination unreachable, fragmentation needed
     const source = await capture([{ data: error }]);
-    const replay = await replayCapture({ source, totalNodes: 16 });
-    const settings = { totalNodes: 16, hashMode: "sourceip-sourceport", hashInit: 0 } as const;
+    const replay = await replayCapture({ source, bucketCount: 16 });
+    const settings = { bucketCount: 16, hashMode: "sourceip-sourceport", hashInit: 0 } as const;
     const flow = { protocol: 17, saddrHost: parseIpv4("198.51.100.7"), sourcePort: 53, destinationPort: 53 };
     const bucket = replay.virtualIps[0]?.buckets[bucketOf(flow, settings) - 1];
     expect(bucket).toMatchObject({ frames: 1, flows: 0 });
@@ -240,14 +240,14 @@ describe("replayCapture on frames made for it", () => {
       { ...cutFrame, originalLength: 1013 },
       udp({ to: VIP, totalLength: 1000 }),
     ]);
-    const replay = await replayCapture({ source, totalNodes: 2 });
+    const replay = await replayCapture({ source, bucketCount: 2 });
     const counts = Object.fromEntries(replay.reasons.map(({ reason, frames }) => [reason, frames]));
     expect(counts).toEqual({ "local-bucket": 1, "ipv4-total-length": 2 });
   });
 
   it("says which link types it does not understand", async () => {
     const source = await capture([udp({ to: VIP })], { linkType: 105 });
-    const replay = await replayCapture({ source, totalNodes: 2, virtualIps: [VIP] });
+    const replay = await replayCapture({ source, bucketCount: 2, virtualIps: [VIP] });
     expect(replay.unsupported.frames).toBe(1);
     expect(replay.warnings[0]).toContain("1 frame of link type 105 could not be read");
     expect(renderReplay(replay)).toContain("not judged: The link type is not understood.");
@@ -261,19 +261,19 @@ describe("replayCapture on frames made for it", () => {
 
   it("warns when frames to the virtual IP were seen on two interfaces", async () => {
     const source = await capture([cooked(2, 2), cooked(5, 0)], { linkType: linkTypes.linuxSll2 });
-    const replay = await replayCapture({ source, totalNodes: 2 });
+    const replay = await replayCapture({ source, bucketCount: 2 });
     expect(replay.warnings).toEqual([expect.stringContaining("captured on 2 interfaces")]);
   });
 
   it("leaves frames to another host's own MAC to that host", async () => {
     const source = await capture([cooked(2, 2), cooked(2, 3)], { linkType: linkTypes.linuxSll2 });
-    const replay = await replayCapture({ source, totalNodes: 2 });
+    const replay = await replayCapture({ source, bucketCount: 2 });
     expect(replay.reasons.map(({ reason }) => reason)).toEqual(["local-bucket", "other-host"]);
   });
 
   it("warns of a capture that is cut off and refuses one that is damaged", async () => {
     const octets = Buffer.from(writePcap([udp({ to: VIP }), udp({ to: VIP })]));
-    const request = { totalNodes: 2, virtualIps: [VIP] };
+    const request = { bucketCount: 2, virtualIps: [VIP] };
     const replay = await replayCapture({
       source: inChunks(octets.subarray(0, octets.length - 1)),
       ...request,

@@ -43,15 +43,15 @@ describe("parseClients", () => {
 
 describe("ownershipAfter", () => {
   const cases = [
-    { totalNodes: 3, down: [], owners: [1, 2, 3] },
-    { totalNodes: 3, down: [2], owners: [1, 1, 3] },
-    { totalNodes: 4, down: [1, 2], owners: [3, 4, 3, 4] },
-    { totalNodes: 4, down: [4, 2, 3, 3], owners: [1, 1, 1, 1] },
-    { totalNodes: 5, down: [1, 3, 5], owners: [2, 2, 4, 4, 2] },
+    { bucketCount: 3, down: [], owners: [1, 2, 3] },
+    { bucketCount: 3, down: [2], owners: [1, 1, 3] },
+    { bucketCount: 4, down: [1, 2], owners: [3, 4, 3, 4] },
+    { bucketCount: 4, down: [4, 2, 3, 3], owners: [1, 1, 1, 1] },
+    { bucketCount: 5, down: [1, 3, 5], owners: [2, 2, 4, 4, 2] },
   ];
-  for (const { totalNodes, down, owners } of cases) {
-    it(`levels ${totalNodes} buckets with ${down.length === 0 ? "no node" : down} down`, () => {
-      expect(ownershipAfter(totalNodes, down).ownerOf).toEqual(owners);
+  for (const { bucketCount, down, owners } of cases) {
+    it(`levels ${bucketCount} buckets with ${down.length === 0 ? "no node" : down} down`, () => {
+      expect(ownershipAfter(bucketCount, down).ownerOf).toEqual(owners);
     });
   }
 
@@ -76,21 +76,21 @@ const run = (clients: string, request: Omit<SimulationRequest, "clients">) =>
 describe("simulate", () => {
   for (const hashMode of ["sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"] as const) {
     it(`counts every flow in the bucket that the hash gives: ${hashMode}`, () => {
-      const totalNodes = 5;
+      const bucketCount = 5;
       const hashInit = 77;
       const result = run("10.1.2.0/28,192.0.2.9", {
-        totalNodes,
+        bucketCount,
         hashMode,
         hashInit,
         ports: 20,
         destinationPort: 443,
       });
-      const expected = new Array<number>(totalNodes).fill(0);
+      const expected = new Array<number>(bucketCount).fill(0);
       const addresses = Array.from({ length: 16 }, (_, index) => parseIpv4("10.1.2.0") + index);
       for (const saddrHost of [...addresses, parseIpv4("192.0.2.9")]) {
         for (let sourcePort = 32_768; sourcePort < 32_788; sourcePort++) {
           const flow = { protocol: 6, saddrHost, sourcePort, destinationPort: 443 };
-          const bucket = bucketOf(flow, { hashMode, totalNodes, hashInit });
+          const bucket = bucketOf(flow, { hashMode, bucketCount, hashInit });
           expected[bucket - 1] = (expected[bucket - 1] ?? 0) + 1;
         }
       }
@@ -101,7 +101,7 @@ describe("simulate", () => {
   }
 
   it("adds up buckets to nodes, and those of a node that is down to the survivors", () => {
-    const { buckets, nodes } = run("10.0.0.0/24", { totalNodes: 3, down: [2] });
+    const { buckets, nodes } = run("10.0.0.0/24", { bucketCount: 3, down: [2] });
     const flows = buckets.map((bucket) => bucket.flows);
     expect(nodes.map((node) => node.flows)).toEqual([(flows[0] ?? 0) + (flows[1] ?? 0), 0, flows[2]]);
     expect(nodes.map((node) => node.isDown)).toEqual([false, true, false]);
@@ -110,18 +110,18 @@ describe("simulate", () => {
   });
 
   it("goes on at port 1024 after 65535, and no port comes twice", () => {
-    const all = run("192.0.2.1", { totalNodes: 2, ports: 64_512, hashMode: "sourceip-sourceport" });
+    const all = run("192.0.2.1", { bucketCount: 2, ports: 64_512, hashMode: "sourceip-sourceport" });
     const expected = [0, 0];
     for (let sourcePort = 1024; sourcePort <= 65_535; sourcePort++) {
       const flow = { protocol: 6, saddrHost: parseIpv4("192.0.2.1"), sourcePort, destinationPort: 80 };
-      const index = bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: 2, hashInit: 0 }) - 1;
+      const index = bucketOf(flow, { hashMode: "sourceip-sourceport", bucketCount: 2, hashInit: 0 }) - 1;
       expected[index] = (expected[index] ?? 0) + 1;
     }
     expect(all.buckets.map((bucket) => bucket.flows)).toEqual(expected);
   });
 
   it("samples what is too much, the same on every run, and evenly", () => {
-    const request = { totalNodes: 4, ports: 64, maxHashes: 50_000 };
+    const request = { bucketCount: 4, ports: 64, maxHashes: 50_000 };
     const result = run("10.0.0.0/8", request);
     expect(result).toMatchObject({ isSample: true, countedFlows: 50_000, flows: 2 ** 24 * 64 });
     expect(run("10.0.0.0/8", request).buckets).toEqual(result.buckets);
@@ -130,23 +130,23 @@ describe("simulate", () => {
   });
 
   it("counts all flows of a sampled client with sourceip", () => {
-    const result = run("10.0.0.0/16", { totalNodes: 4, hashMode: "sourceip", ports: 10, maxHashes: 1000 });
+    const result = run("10.0.0.0/16", { bucketCount: 4, hashMode: "sourceip", ports: 10, maxHashes: 1000 });
     expect(result).toMatchObject({ isSample: true, countedFlows: 10_000, flows: 655_360 });
   });
 
   it("is quick enough for the whole Internet", () => {
-    const result = run("0.0.0.0/0", { totalNodes: 16, ports: 64_512, maxHashes: 2 ** 20 });
+    const result = run("0.0.0.0/0", { bucketCount: 16, ports: 64_512, maxHashes: 2 ** 20 });
     expect(result.flows).toBe(2 ** 32 * 64_512);
     expect(result.countedFlows).toBe(2 ** 20);
   });
 
   it("refuses ports and clients that cannot be", () => {
-    expect(() => run("10.0.0.1", { totalNodes: 2, ports: 0 })).toThrow(
+    expect(() => run("10.0.0.1", { bucketCount: 2, ports: 0 })).toThrow(
       "--ports is 0: expected a number from 1 to 64512",
     );
-    expect(() => run("10.0.0.1", { totalNodes: 2, ports: 64_513 })).toThrow("--ports");
-    expect(() => run("10.0.0.1", { totalNodes: 2, destinationPort: 65_536 })).toThrow("destination port");
-    expect(() => simulate({ clients: [], totalNodes: 2 })).toThrow("no clients");
+    expect(() => run("10.0.0.1", { bucketCount: 2, ports: 64_513 })).toThrow("--ports");
+    expect(() => run("10.0.0.1", { bucketCount: 2, destinationPort: 65_536 })).toThrow("destination port");
+    expect(() => simulate({ clients: [], bucketCount: 2 })).toThrow("no clients");
   });
 });
 
@@ -159,7 +159,7 @@ describe("the advice", () => {
       .join("\n");
 
   it("knows that one node answers everything behind one NAT address, and what helps", () => {
-    const request = { totalNodes: 3, hashMode: "sourceip", ports: 1000 } as const;
+    const request = { bucketCount: 3, hashMode: "sourceip", ports: 1000 } as const;
     expect(kinds("203.0.113.7", request)).toEqual(["one-client"]);
     const { buckets } = run("203.0.113.7", request);
     const owner = buckets.find(({ share }) => share === 1)?.bucket;
@@ -172,13 +172,13 @@ describe("the advice", () => {
   });
 
   it("promises nothing of ports when every client has one connection", () => {
-    expect(text("203.0.113.7", { totalNodes: 3, hashMode: "sourceip", ports: 1 })).not.toContain(
+    expect(text("203.0.113.7", { bucketCount: 3, hashMode: "sourceip", ports: 1 })).not.toContain(
       "would then",
     );
   });
 
   it("knows too few clients for sourceip, and names the buckets that get nothing", () => {
-    const request = { totalNodes: 16, hashMode: "sourceip" } as const;
+    const request = { bucketCount: 16, hashMode: "sourceip" } as const;
     expect(kinds("10.0.0.0/29", request)).toEqual(["few-clients"]);
     expect(text("10.0.0.0/29", request)).toMatch(
       /8 clients are few for 16 buckets.*buckets .* and \d+ here get nothing/,
@@ -186,35 +186,35 @@ describe("the advice", () => {
   });
 
   it("says of few flows that no setting helps", () => {
-    expect(kinds("10.0.0.0/29", { totalNodes: 4, ports: 1 })).toEqual(["few-flows"]);
+    expect(kinds("10.0.0.0/29", { bucketCount: 4, ports: 1 })).toEqual(["few-flows"]);
   });
 
   it("says when the spread is as even as chance allows", () => {
-    expect(kinds("10.0.0.0/24", { totalNodes: 3 })).toEqual(["as-expected"]);
-    expect(text("10.0.0.0/24", { totalNodes: 3 })).toContain("as even as chance allows");
+    expect(kinds("10.0.0.0/24", { bucketCount: 3 })).toEqual(["as-expected"]);
+    expect(text("10.0.0.0/24", { bucketCount: 3 })).toContain("as even as chance allows");
   });
 
   it("warns of NAT where sourceip looks even", () => {
-    expect(kinds("10.0.0.0/16", { totalNodes: 4, hashMode: "sourceip" })).toEqual(["as-expected", "nat"]);
+    expect(kinds("10.0.0.0/16", { bucketCount: 4, hashMode: "sourceip" })).toEqual(["as-expected", "nat"]);
   });
 
   it("recommends more buckets where survivors cannot be level", () => {
-    expect(kinds("10.0.0.0/24", { totalNodes: 3, down: [2] })).toEqual(["as-expected", "more-buckets"]);
-    expect(text("10.0.0.0/24", { totalNodes: 3, down: [2] })).toContain("--total-nodes 6, 2 buckets a node");
+    expect(kinds("10.0.0.0/24", { bucketCount: 3, down: [2] })).toEqual(["as-expected", "more-buckets"]);
+    expect(text("10.0.0.0/24", { bucketCount: 3, down: [2] })).toContain("--total-nodes 6, 2 buckets a node");
     // Two of four: the survivors have two buckets each.
-    expect(kinds("10.0.0.0/24", { totalNodes: 4, down: [2, 3] })).toEqual(["as-expected"]);
+    expect(kinds("10.0.0.0/24", { bucketCount: 4, down: [2, 3] })).toEqual(["as-expected"]);
     // Of 16 buckets there are no more to be had.
-    expect(kinds("10.0.0.0/20", { totalNodes: 16, down: [2] })).toEqual(["as-expected", "bucket-limit"]);
-    expect(text("10.0.0.0/24", { totalNodes: 5, down: [1] })).toContain("--total-nodes 15");
+    expect(kinds("10.0.0.0/20", { bucketCount: 16, down: [2] })).toEqual(["as-expected", "bucket-limit"]);
+    expect(text("10.0.0.0/24", { bucketCount: 5, down: [1] })).toContain("--total-nodes 15");
   });
 
   it("has nothing to say of a single node", () => {
-    expect(kinds("10.0.0.0/24", { totalNodes: 1 })).toEqual(["single-node"]);
+    expect(kinds("10.0.0.0/24", { bucketCount: 1 })).toEqual(["single-node"]);
   });
 
   it("never calls jhash uneven over ordinary networks", () => {
-    for (let totalNodes = 2; totalNodes <= 16; totalNodes++) {
-      expect(kinds("10.0.0.0/20", { totalNodes })).toEqual(["as-expected"]);
+    for (let bucketCount = 2; bucketCount <= 16; bucketCount++) {
+      expect(kinds("10.0.0.0/20", { bucketCount })).toEqual(["as-expected"]);
     }
   });
 });

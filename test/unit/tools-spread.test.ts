@@ -78,7 +78,7 @@ describe("chanceOfSpread", () => {
 });
 
 describe("a spread that chance does not explain", () => {
-  const simulation = { ...simulate({ clients: parseClients("10.0.0.0/20"), totalNodes: 2 }), chance: 1e-6 };
+  const simulation = { ...simulate({ clients: parseClients("10.0.0.0/20"), bucketCount: 2 }), chance: 1e-6 };
 
   it("leads to another seed, and to ports where they do not take part", () => {
     const [advice] = adviceOn(simulation, () => []);

@@ -19,7 +19,7 @@ const rows = text
     return {
       line,
       hashMode: mode as HashMode,
-      totalNodes: Number(total),
+      bucketCount: Number(total),
       hashInit: Number(init),
       protocol: parseProtocol(proto) ?? -1,
       saddrHost: parseIpv4(saddr),
@@ -45,7 +45,7 @@ test("the native engine computes the kernel's bucket for every row", () => {
     (row) =>
       native.bucketOf(
         hashModes.indexOf(row.hashMode),
-        row.totalNodes,
+        row.bucketCount,
         row.hashInit,
         row.protocol,
         row.saddrHost,

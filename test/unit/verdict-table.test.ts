@@ -4,8 +4,8 @@ import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { hashModes, protocolNumbers } from "../../src/core/bucket.ts";
 import { type ClassifyTarget, classify, packetTypes } from "../../src/core/classify.ts";
-import { nodeMask } from "../../src/core/node-set.ts";
 import { reasonCatalogue, reasons, verdicts } from "../../src/core/verdict.ts";
+import { bucketMask } from "../../src/model/bucket-set.ts";
 import { loadNative, type NativeHashSettings } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import {
@@ -23,9 +23,9 @@ function nativeSettings(target: ClassifyTarget): NativeHashSettings {
   return {
     addressHost: target.address,
     hashMode: hashModes.indexOf(target.hashMode),
-    totalNodes: target.totalNodes,
+    totalNodes: target.bucketCount,
     hashInit: target.hashInit,
-    localMask: nodeMask(target.localNodes),
+    localMask: bucketMask(target.localBuckets),
   };
 }
 
@@ -110,8 +110,8 @@ test("every bucket is one that a kernel with ipt_CLUSTERIP computed", () => {
   const vectors = new Set(gunzipSync(readFileSync(file)).toString().split("\n"));
   const unknown = table.filter(({ bucket, kernelFlow, target }) => {
     if (bucket === undefined) return kernelFlow !== undefined;
-    const { hashMode, totalNodes, hashInit } = target;
-    return !vectors.has(`${hashMode},${totalNodes},${hashInit},${kernelFlow},${bucket}`);
+    const { hashMode, bucketCount, hashInit } = target;
+    return !vectors.has(`${hashMode},${bucketCount},${hashInit},${kernelFlow},${bucket}`);
   });
   expect(unknown).toEqual([]);
 });

@@ -2,8 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { call } from "../../../src/api/client.ts";
+import type { StatusBody } from "../../../src/api/contract.ts";
 import { paths } from "../../../src/api/contract.ts";
-import type { DaemonStatus } from "../../../src/daemon/status.ts";
 import { type Daemon, startDaemon } from "../../../test/lab/daemon.ts";
 import type { Contender, ContenderName } from "../contender.ts";
 import type { Site } from "../site.ts";
@@ -29,7 +29,7 @@ function contender(engine: EngineName, title: string, variant: Variant = {}): Co
     sharesAddress: true,
     async setUp(site) {
       const starting = site.nodes.map(async (node, index) => {
-        const settings = { "total-nodes": site.totalNodes, "local-node": [index + 1], engine };
+        const settings = { "total-nodes": site.bucketCount, "local-node": [index + 1], engine };
         const vips = site.vips.map((vip) => ({ vip, ...settings }));
         return startDaemon(site.lab, node, { vips, env, startTimeoutMs: START_TIMEOUT_MS });
       });
@@ -74,6 +74,6 @@ async function requireEngine(daemon: Daemon, site: Site, engine: EngineName): Pr
   if (problems.length > 0) throw new Error(`clusteripd is not well: ${JSON.stringify(problems)}`);
 }
 
-export async function daemonStatus(daemon: Daemon): Promise<DaemonStatus> {
-  return (await call(daemon.socket, "GET", paths.status)) as DaemonStatus;
+export async function daemonStatus(daemon: Daemon): Promise<StatusBody> {
+  return (await call(daemon.socket, "GET", paths.status)) as StatusBody;
 }

@@ -49,7 +49,7 @@ export const nft: Contender = {
     for (const [index, node] of site.nodes.entries()) {
       await addAddresses(node, site.vips);
       const tables = site.vips.map((vip, at) =>
-        renderNftTable(`cluster${at}`, vip, site.totalNodes, [index + 1]),
+        renderNftTable(`cluster${at}`, vip, site.bucketCount, [index + 1]),
       );
       await node.exec(["nft", "-f", "-"], { input: tables.join("") + arpTable(site) });
     }
@@ -60,16 +60,16 @@ export const nft: Contender = {
 export function renderNftTable(
   name: string,
   vip: string,
-  totalNodes: number,
-  localNodes: readonly number[],
+  bucketCount: number,
+  localBuckets: readonly number[],
 ): string {
-  const hash = `jhash ip saddr mod ${totalNodes} seed ${SEED} offset 1`;
+  const hash = `jhash ip saddr mod ${bucketCount} seed ${SEED} offset 1`;
   const toVip = `iif "${NIC}" ip daddr ${vip}`;
   return [
     `table ip ${name} {`,
     "  chain prerouting {",
     "    type filter hook prerouting priority mangle; policy accept;",
-    ...localNodes.map((node) => `    ${toVip} ${hash} == ${node} meta pkttype set host accept`),
+    ...localBuckets.map((node) => `    ${toVip} ${hash} == ${node} meta pkttype set host accept`),
     `    ${toVip} drop`,
     "  }",
     "}",
@@ -78,11 +78,11 @@ export function renderNftTable(
 }
 
 /** The bucket of a source address under the hash of nft and xt_cluster: in network order, read as a word. */
-export function nftBucketOf(saddrHost: number, totalNodes: number): number {
+export function nftBucketOf(saddrHost: number, bucketCount: number): number {
   const octets = Buffer.alloc(4);
   octets.writeUInt32BE(saddrHost);
   const word = endianness() === "LE" ? octets.readUInt32LE() : saddrHost;
-  return bucketOfHash(jhash1word(word, SEED), totalNodes);
+  return bucketOfHash(jhash1word(word, SEED), bucketCount);
 }
 
 export const xtCluster: Contender = {
@@ -94,7 +94,7 @@ export const xtCluster: Contender = {
     for (const [index, node] of site.nodes.entries()) {
       await addAddresses(node, site.vips);
       // Not --cluster-local-nodemask, as most examples have it: iptables 1.8 refuses masks above 32, node 7 and on.
-      const match = `--cluster-total-nodes ${site.totalNodes} ! --cluster-local-node ${index + 1}`;
+      const match = `--cluster-total-nodes ${site.bucketCount} ! --cluster-local-node ${index + 1}`;
       const rules = site.vips.map(
         (vip) =>
           `-A PREROUTING -d ${vip} -i ${NIC} -m cluster ${match} --cluster-hash-seed 0x${SEED.toString(16)} -j DROP`,

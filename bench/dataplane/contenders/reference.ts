@@ -21,7 +21,7 @@ export const reference: Contender = {
       });
       for (const vip of site.vips) {
         await node.ip("addr", "add", `${vip}/32`, "dev", NIC);
-        const settings = ["--total-nodes", String(site.totalNodes), "--local-node", String(index + 1)];
+        const settings = ["--total-nodes", String(site.bucketCount), "--local-node", String(index + 1)];
         const child = node.spawn([process.execPath, program, "--vip", vip, ...settings]);
         site.pids.push(child.pid);
         let output = "";

@@ -44,8 +44,11 @@ const DRAIN_MS = 100;
 const NOISE_FRAMES = 20;
 
 export function framesFor(site: Site, ownership: Ownership): FloodFrames {
-  const { vip, totalNodes, client } = site;
-  return floodFrames({ vip, totalNodes, clusterMac: site.clusterMac(vip), sourceMac: client.mac }, ownership);
+  const { vip, bucketCount, client } = site;
+  return floodFrames(
+    { vip, bucketCount, clusterMac: site.clusterMac(vip), sourceMac: client.mac },
+    ownership,
+  );
 }
 
 /** The receive path with nobody at its end, and XDP at its barest: what every other row contains. */

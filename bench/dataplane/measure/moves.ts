@@ -26,7 +26,7 @@ export async function measureMoves(
   programs: Programs,
   moves: number,
 ): Promise<MoveTimes> {
-  const site = await Site.create(contender, { nodes: 1, totalNodes: TOTAL_NODES });
+  const site = await Site.create(contender, { nodes: 1, bucketCount: TOTAL_NODES });
   try {
     const argv = [programs.move, site.vip, String(moves), ...(await moverArguments(site))];
     const output = await site.client.exec(argv, { timeoutMs: 60_000 + moves * 100 });
@@ -43,7 +43,7 @@ async function moverArguments(site: Site): Promise<string[]> {
   await sleep(START_IS_OVER_MS);
   const bucket = clientsBucket(site);
   // Node 1 has bucket 1: if that is the client's, it goes to nobody first.
-  if (bucket === 1) await call(daemon.socket, "POST", paths.nodes(site.vip), { change: "-1" });
+  if (bucket === 1) await call(daemon.socket, "POST", paths.buckets(site.vip), { change: "-1" });
   return ["api", daemon.socket, String(bucket)];
 }
 
@@ -62,17 +62,17 @@ function clientsBucket(site: Site): number {
     sourcePort: 0,
     destinationPort: 0,
   };
-  return bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: site.totalNodes, hashInit: 0 });
+  return bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: site.bucketCount, hashInit: 0 });
 }
 
 /** The peer's move: its table is replaced in one transaction, with the rule of the bucket or without. */
 async function nftArguments(site: Site): Promise<string[]> {
   const bucket = nftBucketOf(parseIpv4(site.client.address), TOTAL_NODES);
   const other = bucket === 1 ? 2 : 1;
-  const files = [[other, bucket], [other]].map((localNodes, index) => {
+  const files = [[other, bucket], [other]].map((localBuckets, index) => {
     const file = path.join(site.lab.directoryOf(site.node), `move${index}.nft`);
     const replaced = ["table ip cluster0", "delete table ip cluster0", ""].join("\n");
-    writeFileSync(file, replaced + renderNftTable("cluster0", site.vip, TOTAL_NODES, localNodes));
+    writeFileSync(file, replaced + renderNftTable("cluster0", site.vip, TOTAL_NODES, localBuckets));
     return file;
   });
   await site.node.exec(["nft", "-f", files[1] ?? ""]);

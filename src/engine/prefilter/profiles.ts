@@ -19,8 +19,8 @@ export interface Profile {
 
 /** A virtual IP of which no frame is dropped has none. */
 export function profileOf(virtualIp: EngineVirtualIp): Profile | undefined {
-  const { hashMode, hashInit, localNodes, totalNodes } = virtualIp;
-  const boundaries = localBoundaries(localNodes, totalNodes);
+  const { hashMode, hashInit, localBuckets, bucketCount } = virtualIp;
+  const boundaries = localBoundaries(localBuckets, bucketCount);
   const isAllLocal = boundaries.length === 1 && boundaries[0] === 0;
   if (isAllLocal) return undefined;
   if (boundaries.length === 0) return { ports: undefined, initial: 0, boundaries };

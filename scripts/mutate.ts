@@ -34,7 +34,7 @@ const nativeFiles = ["native/src/jhash.h", "native/src/bucket.h", "native/src/ve
 const unitTests = [
   "jhash",
   "cluster-mac",
-  "node-set",
+  "bucket-set",
   "vectors",
   "verdict-table",
   "differential-hash",

@@ -19,12 +19,12 @@ export interface AddressFailure {
 }
 
 /** Puts addresses on, with our mark; one that is there without it gets it. */
-export function putAddresses(addresses: readonly PlacedAddress[]): Promise<readonly AddressFailure[]> {
+export function addEachAddress(addresses: readonly PlacedAddress[]): Promise<readonly AddressFailure[]> {
   return forEach(addresses, addAddresses, (links, address) => hasAddress(links, address, "ours"));
 }
 
 /** Takes addresses off; one that has gone already is no failure. */
-export function takeOffAddresses(addresses: readonly OwnAddress[]): Promise<readonly AddressFailure[]> {
+export function removeEachAddress(addresses: readonly OwnAddress[]): Promise<readonly AddressFailure[]> {
   return forEach(addresses, removeAddresses, (links, address) => !hasAddress(links, address, "any"));
 }
 

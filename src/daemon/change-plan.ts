@@ -1,8 +1,8 @@
-/** What a change of the served virtual IPs means for the engines: who takes what, and when. */
+/** What a change of the served virtual IPs means for the engines: which engine is attached to what, and when. */
 import type { BucketSet } from "../model/bucket-set.ts";
 import { differsOnlyInBuckets, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 
-export interface Taking {
+export interface Attaching {
   readonly virtualIp: ServedVirtualIp;
   /** what the engine goes over from, without letting go of it in between */
   readonly replaces: ServedVirtualIp | undefined;
@@ -10,12 +10,12 @@ export interface Taking {
 
 export interface ChangePlan {
   /** before the host changes */
-  readonly takeFirst: readonly Taking[];
-  readonly letGoFirst: readonly ServedVirtualIp[];
+  readonly attachFirst: readonly Attaching[];
+  readonly detachFirst: readonly ServedVirtualIp[];
   /** after it has changed */
-  readonly takeLast: readonly Taking[];
-  readonly letGoLast: readonly ServedVirtualIp[];
-  /** what is taken already and gets other buckets, last of all */
+  readonly attachLast: readonly Attaching[];
+  readonly detachLast: readonly ServedVirtualIp[];
+  /** what is attached already and gets other buckets, last of all */
   readonly move: readonly { readonly virtualIp: ServedVirtualIp; readonly from: BucketSet }[];
 }
 
@@ -42,15 +42,15 @@ export function planChange(
     const other = previous.get(virtualIp.settings.addressHost);
     return other === undefined ? mayBeElsewhere(virtualIp) : other.settings.nic !== virtualIp.settings.nic;
   };
-  const take = (virtualIp: ServedVirtualIp): Taking => ({
+  const attach = (virtualIp: ServedVirtualIp): Attaching => ({
     virtualIp: waits(virtualIp) ? { ...virtualIp, localBuckets: [] } : virtualIp,
     replaces: judgesInPlace(virtualIp) ? sameAtEngine(virtualIp, previous) : undefined,
   });
   return {
-    takeFirst: arriving.filter(judgesInPlace).map(take),
-    letGoFirst: leaving.filter((v) => !judgesInPlace(v)),
-    takeLast: arriving.filter((v) => !judgesInPlace(v)).map(take),
-    letGoLast: leaving.filter((v) => judgesInPlace(v) && sameAtEngine(v, next) === undefined),
+    attachFirst: arriving.filter(judgesInPlace).map(attach),
+    detachFirst: leaving.filter((v) => !judgesInPlace(v)),
+    attachLast: arriving.filter((v) => !judgesInPlace(v)).map(attach),
+    detachLast: leaving.filter((v) => judgesInPlace(v) && sameAtEngine(v, next) === undefined),
     move: [...next.values()].flatMap((virtualIp) => {
       if (waits(virtualIp)) return [{ virtualIp, from: [] }];
       const old = previous.get(virtualIp.settings.addressHost);

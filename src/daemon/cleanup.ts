@@ -11,11 +11,11 @@ import { checkRequirements } from "../host/requirements.ts";
 import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import { loadNative } from "../native.ts";
-import { describeAddresses, includesAddress, takeOffAddresses } from "./addresses.ts";
-import { removeLeftPrograms } from "./left-programs.ts";
+import { describeAddresses, includesAddress, removeEachAddress } from "./addresses.ts";
 import { homeOf } from "./placement.ts";
-import { releaseBridges } from "./reach-keeper.ts";
+import { restoreBridges } from "./reach-keeper.ts";
 import { whyLeaveAlone } from "./socket-directory.ts";
+import { removeStalePrograms } from "./stale-programs.ts";
 import { forgetState, savedTraces } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
@@ -82,12 +82,12 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   const failed: string[] = [];
   const saved = savedTraces(socket);
   const addresses = addressesOf(links, saved.addresses);
-  const stuck = await takeOffAddresses(addresses);
+  const stuck = await removeEachAddress(addresses);
   for (const { address, message } of stuck) failed.push(`${describeAddresses([address])} stays: ${message}`);
   const judged: Link[] = [];
   for (const link of links) {
     try {
-      const left = await removeLeftPrograms(link, removePrograms);
+      const left = await removeStalePrograms(link, removePrograms);
       if (left === "removed") judged.push(link);
       else if (typeof left === "object") failed.push(left.unknown);
     } catch (error) {
@@ -99,7 +99,7 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   // An address that stays would be answered for with the interface's own MAC; under the tables it is silent.
   const tables = stuck.length === 0 ? await presentTables() : [];
   if (tables.length > 0) await applyTables(renderTables([], []));
-  const bridges = await releaseBridges(saved.bridges, links);
+  const bridges = await restoreBridges(saved.bridges, links);
   const gone = addresses.filter((a) => !stuck.some(({ address }) => includesAddress([a], address)));
   const removed = [
     ...gone.map(({ vip, device }) => `address ${vip}/32 on ${device}`),

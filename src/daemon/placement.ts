@@ -65,7 +65,7 @@ export function placesOf(
  * What has to go when the virtual IP goes: also where its place was another one, and on the interface without our mark,
  * because somebody who set it while it was served leaves a host that answers for it with its own MAC.
  */
-export function remainsOf(
+export function withdrawnPlaces(
   virtualIp: ServedVirtualIp,
   device: string | undefined,
   links: readonly Link[],

@@ -132,11 +132,11 @@ export class ReachKeeper {
   }
 
   /** Gives bridges on which nothing is served any more what they had. */
-  async release(served: ServedMap, links: readonly Link[]): Promise<void> {
+  async restoreUnserved(served: ServedMap, links: readonly Link[]): Promise<void> {
     const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
     for (const name of this.#bridgesBefore.keys()) {
       if (nics.has(name)) continue;
-      await releaseBridges(new Map([[name, this.#bridgesBefore.get(name) ?? 1]]), links);
+      await restoreBridges(new Map([[name, this.#bridgesBefore.get(name) ?? 1]]), links);
       this.#bridgesBefore = new Map([...this.#bridgesBefore].filter(([other]) => other !== name));
     }
   }
@@ -147,18 +147,18 @@ export class ReachKeeper {
  *
  * @returns their names
  */
-export async function releaseBridges(
+export async function restoreBridges(
   before: BridgesBefore,
   links: readonly Link[],
 ): Promise<readonly string[]> {
-  const released: string[] = [];
+  const restored: string[] = [];
   for (const [name, router] of before) {
     const bridge = links.find((link) => link.name === name)?.bridge;
     if (bridge?.router !== ALWAYS_ROUTER || router === ALWAYS_ROUTER) continue;
     await setMulticastRouter(name, router);
-    released.push(name);
+    restored.push(name);
   }
-  return released;
+  return restored;
 }
 
 /** One address of each network that the interface has an address in: the first one, or the second where that is its own. */

@@ -83,7 +83,7 @@ export class SavedServing {
       // Our mark on it may have been lost with the daemon.
       if (wasOurs.has(addressHost)) served.set(addressHost, { ...virtualIp, isAdopted: false });
     }
-    await this.#serving.sweep(served);
+    await this.#serving.removeStale(served);
     const wasThere = new Map(
       saved.flatMap(({ isWaiting: waited, settings }) =>
         waited ? [] : [[settings.addressHost, settings.nic]],
@@ -96,7 +96,7 @@ export class SavedServing {
       );
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, "not all can be served together; trying one by one");
-      await this.#serving.sweep(new Map());
+      await this.#serving.removeStale(new Map());
       await this.#serveEach(served.values(), waiting);
     }
     this.#waiting = waiting;

@@ -23,24 +23,24 @@ import type { BucketSet } from "../model/bucket-set.ts";
 import { linkNamed } from "../settings/nic-name.ts";
 import {
   type AddressFailure,
+  addEachAddress,
   describeAddresses,
   hasAddress,
   hasDevice,
   includesAddress,
-  putAddresses,
+  removeEachAddress,
   staleAddresses,
-  takeOffAddresses,
   throwIfFailed,
 } from "./addresses.ts";
-import { planChange, type Taking } from "./change-plan.ts";
+import { type Attaching, planChange } from "./change-plan.ts";
 import { findPrefixLength } from "./find-network.ts";
-import { removeLeftPrograms } from "./left-programs.ts";
 import type { Log } from "./log.ts";
-import { isFormerPlace, isSetByOthers, placesOf, remainsOf } from "./placement.ts";
+import { isFormerPlace, isSetByOthers, placesOf, withdrawnPlaces } from "./placement.ts";
 import { presentNics } from "./present-nics.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
 import { type BridgesBefore, ReachKeeper } from "./reach-keeper.ts";
 import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
+import { removeStalePrograms } from "./stale-programs.ts";
 import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
 
@@ -80,7 +80,7 @@ export class Serving {
   #problems: readonly HostProblem[] = [];
   readonly #tables = new Tables();
   /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
-  readonly #leaving = new Map<number, ServedVirtualIp>();
+  readonly #withdrawn = new Map<number, ServedVirtualIp>();
 
   readonly #reach: ReachKeeper;
 
@@ -153,18 +153,18 @@ export class Serving {
    * the tables that make them harmless go last (with the next change). Then its programs, except
    * where `keep` goes on with them.
    */
-  async sweep(keep: ServedMap): Promise<void> {
+  async removeStale(keep: ServedMap): Promise<void> {
     const links = await this.lookAtLinks();
-    throwIfFailed(await takeOffAddresses(staleAddresses(links, this.#ownAddresses(keep.values()))));
+    throwIfFailed(await removeEachAddress(staleAddresses(links, this.#ownAddresses(keep.values()))));
     const adopting = [...keep.values()].filter((virtualIp) => this.#judgesInPlace(virtualIp));
     const kept = new Set(adopting.map(({ settings }) => settings.nic));
-    for (const link of this.#links) if (!kept.has(link.name)) await this.#sweepPrograms(link);
+    for (const link of this.#links) if (!kept.has(link.name)) await this.#removeStalePrograms(link);
   }
 
-  async #sweepPrograms(link: Link): Promise<void> {
+  async #removeStalePrograms(link: Link): Promise<void> {
     const { name: nic } = link;
     try {
-      const left = await removeLeftPrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
+      const left = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
       if (typeof left === "object") this.#log.warn({ nic }, left.unknown);
       else if (left === "removed") this.#log.warn({ nic }, "removed the programs of a dead daemon");
     } catch (error) {
@@ -203,14 +203,14 @@ export class Serving {
     await this.#asChange(async () => {
       const leaving = [...this.#current.values()].filter((v) => addressHosts.has(v.settings.addressHost));
       this.#current = new Map([...this.#current].filter(([addressHost]) => !addressHosts.has(addressHost)));
-      for (const virtualIp of leaving) this.#leaving.set(virtualIp.settings.addressHost, virtualIp);
+      for (const virtualIp of leaving) this.#withdrawn.set(virtualIp.settings.addressHost, virtualIp);
       const silenced = leaving.flatMap((virtualIp) =>
         this.#attempt(virtualIp, () => this.#silence(virtualIp)),
       );
-      failures = [...silenced, ...(await this.#clearLeaving())];
+      failures = [...silenced, ...(await this.#removeWithdrawn())];
       failures = [
         ...failures,
-        ...(await this.#attemptAsync({}, () => this.#reach.release(this.#current, this.#links))),
+        ...(await this.#attemptAsync({}, () => this.#reach.restoreUnserved(this.#current, this.#links))),
       ];
       this.#problems = [...this.#findProblems(), ...failures];
     });
@@ -232,23 +232,23 @@ export class Serving {
   }
 
   /** Takes away what is left of what was withdrawn: addresses, then programs and tables. */
-  async #clearLeaving(): Promise<readonly HostProblem[]> {
-    if (this.#leaving.size === 0 && this.#tables.areKnown) return [];
+  async #removeWithdrawn(): Promise<readonly HostProblem[]> {
+    if (this.#withdrawn.size === 0 && this.#tables.areKnown) return [];
     const links = await this.#lookOrKnown();
-    const present = [...this.#leaving.values()].flatMap((virtualIp) =>
-      remainsOf(virtualIp, this.#engineOf(virtualIp).device, links),
+    const present = [...this.#withdrawn.values()].flatMap((virtualIp) =>
+      withdrawnPlaces(virtualIp, this.#engineOf(virtualIp).device, links),
     );
     // The interface's address goes first: from then on nobody resolves it here.
-    const failed = await takeOffAddresses([...present].reverse());
+    const failed = await removeEachAddress([...present].reverse());
     const failures: HostProblem[] = failed.map(({ address, message }) => ({
       code: "repair-failed",
       vip: address.vip,
       message: `${describeAddresses([address])} cannot be removed: ${message}`,
     }));
-    for (const [addressHost, virtualIp] of this.#leaving) {
+    for (const [addressHost, virtualIp] of this.#withdrawn) {
       if (failed.some(({ address }) => address.vip === virtualIp.settings.vip)) continue;
       const left = this.#attempt(virtualIp, () => this.#detach(virtualIp));
-      if (left.length === 0) this.#leaving.delete(addressHost);
+      if (left.length === 0) this.#withdrawn.delete(addressHost);
       failures.push(...left);
     }
     try {
@@ -262,7 +262,7 @@ export class Serving {
 
   /** What has to be under our tables: what is served, and addresses that could not be removed. */
   #guarded(): readonly ServedVirtualIp[] {
-    return [...this.#current.values(), ...this.#leaving.values()];
+    return [...this.#current.values(), ...this.#withdrawn.values()];
   }
 
   /** The links now, or as of the last look where `ip` fails just now. */
@@ -274,7 +274,7 @@ export class Serving {
     next: ServedMap,
     mayBeElsewhere?: (virtualIp: ServedVirtualIp) => boolean,
   ): Promise<void> {
-    await this.#clearArriving(next);
+    await this.#requireRemoved(next);
     await undoable(
       (step) => this.#changeInSteps(next, step, mayBeElsewhere),
       // The next repair tries again: what is served has not changed.
@@ -299,10 +299,10 @@ export class Serving {
   }
 
   /** What comes back while something of it is still on its way out starts from nothing. */
-  async #clearArriving(next: ServedMap): Promise<void> {
-    if (![...next.keys()].some((addressHost) => this.#leaving.has(addressHost))) return;
-    await this.#clearLeaving();
-    const stuck = [...next].find(([addressHost]) => this.#leaving.has(addressHost));
+  async #requireRemoved(next: ServedMap): Promise<void> {
+    if (![...next.keys()].some((addressHost) => this.#withdrawn.has(addressHost))) return;
+    await this.#removeWithdrawn();
+    const stuck = [...next].find(([addressHost]) => this.#withdrawn.has(addressHost));
     if (stuck === undefined) return;
     const { vip } = stuck[1].settings;
     throw new ClusterIpError("CLUSTERIP_HOST", `${vip} is still being removed: 'clusterip status' says why.`);
@@ -321,32 +321,32 @@ export class Serving {
     const leavingNic = [...previous.values()].filter(
       ({ settings }) => next.get(settings.addressHost)?.settings.nic !== settings.nic,
     );
-    const superset = [...leavingNic, ...next.values(), ...this.#leaving.values()];
+    const superset = [...leavingNic, ...next.values(), ...this.#withdrawn.values()];
     const before = this.#ownAddresses(previous.values());
     const after = this.#ownAddresses(next.values());
     const gone = before.filter((a) => !includesAddress(after, a));
     const added = after.filter((a) => !includesAddress(before, a));
-    const take = ({ virtualIp, replaces }: Taking): Promise<void> =>
+    const attach = ({ virtualIp, replaces }: Attaching): Promise<void> =>
       step(
         () => this.#attach(virtualIp),
         () => (replaces === undefined ? this.#detach(virtualIp) : this.#attach(replaces)),
       );
-    const letGo = (virtualIp: ServedVirtualIp): Promise<void> =>
+    const detach = (virtualIp: ServedVirtualIp): Promise<void> =>
       step(
         () => this.#detach(virtualIp),
         () => this.#attach(virtualIp),
       );
-    for (const taking of plan.takeFirst) await take(taking);
+    for (const attaching of plan.attachFirst) await attach(attaching);
     // Programs that a dead daemon left and this one goes on with accept what that one served besides, too.
-    if (plan.takeFirst.length > 0) this.#engines.forgetOthers();
-    for (const virtualIp of plan.letGoFirst) await letGo(virtualIp);
+    if (plan.attachFirst.length > 0) this.#engines.removeStaleVirtualIps();
+    for (const virtualIp of plan.detachFirst) await detach(virtualIp);
     await step(
       () => this.#setTables(superset),
       async () => {
         // An address must not stay without its tables: one whose removal has failed, and when a start fails
         // those of the dead daemon.
-        await this.#removeStale([...previous.values()], await this.lookAtLinks());
-        await this.#setTables([...previous.values(), ...this.#leaving.values()], true);
+        await this.#removeStaleAddresses([...previous.values()], await this.lookAtLinks());
+        await this.#setTables([...previous.values(), ...this.#withdrawn.values()], true);
       },
     );
     await step(
@@ -362,11 +362,11 @@ export class Serving {
       },
     );
     await step(
-      () => this.#setTables([...next.values(), ...this.#leaving.values()]),
+      () => this.#setTables([...next.values(), ...this.#withdrawn.values()]),
       () => this.#setTables(superset, true),
     );
-    for (const taking of plan.takeLast) await take(taking);
-    for (const virtualIp of plan.letGoLast) await letGo(virtualIp);
+    for (const attaching of plan.attachLast) await attach(attaching);
+    for (const virtualIp of plan.detachLast) await detach(virtualIp);
     for (const { virtualIp, from } of plan.move) {
       const { addressHost } = virtualIp.settings;
       await step(
@@ -413,7 +413,7 @@ export class Serving {
     }
     // An address without its tables would be answered for with the interface's own MAC.
     if (tables.length === 0) failures.push(...(await this.#repairAddresses()));
-    failures.push(...(await this.#clearLeaving()));
+    failures.push(...(await this.#removeWithdrawn()));
     failures.push(...(await this.#attemptAsync({}, () => this.#repairRoutes())));
     const mended = await this.#reach.repair(this.#current, this.#links);
     if (mended.length > 0) {
@@ -460,7 +460,7 @@ export class Serving {
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
   async #repairStaleAddresses(): Promise<readonly HostProblem[]> {
-    const { stale, failures } = await this.#removeStale(this.#guarded(), this.#links, (address) =>
+    const { stale, failures } = await this.#removeStaleAddresses(this.#guarded(), this.#links, (address) =>
       isFormerPlace(address, this.#current.values(), this.#links),
     );
     if (stale.length > failures.length) {
@@ -470,13 +470,13 @@ export class Serving {
   }
 
   /** Removes our addresses from where `served` does not want them, but for those to be kept for now. */
-  async #removeStale(
+  async #removeStaleAddresses(
     served: Iterable<ServedVirtualIp>,
     links: readonly Link[],
     isKept: (address: OwnAddress) => boolean = () => false,
   ): Promise<{ readonly stale: readonly OwnAddress[]; readonly failures: readonly AddressFailure[] }> {
     const stale = staleAddresses(links, this.#ownAddresses(served)).filter((address) => !isKept(address));
-    const failures = await takeOffAddresses(stale);
+    const failures = await removeEachAddress(stale);
     if (stale.length > 0) await this.lookAtLinks();
     return { stale, failures };
   }
@@ -501,11 +501,13 @@ export class Serving {
   async #repairAddresses(): Promise<readonly HostProblem[]> {
     this.#takeOverAdopted();
     const missing = this.#missing(this.#ownAddresses(this.#current.values()), this.#links);
-    const failures = await putAddresses(missing);
+    const failures = await addEachAddress(missing);
     if (missing.length > 0) await this.lookAtLinks();
     const failed = failures.map(({ address }) => address.vip);
-    const { stale, failures: stuck } = await this.#removeStale(this.#guarded(), this.#links, ({ vip }) =>
-      failed.includes(vip),
+    const { stale, failures: stuck } = await this.#removeStaleAddresses(
+      this.#guarded(),
+      this.#links,
+      ({ vip }) => failed.includes(vip),
     );
     const moved = new Set(stale.map(({ vip }) => vip));
     const done = missing.filter(
@@ -607,7 +609,7 @@ export class Serving {
   }
 
   async #addMissing(addresses: readonly PlacedAddress[], links: readonly Link[]): Promise<void> {
-    throwIfFailed(await putAddresses(this.#missing(addresses, links)));
+    throwIfFailed(await addEachAddress(this.#missing(addresses, links)));
   }
 
   /** The interface's address goes first: from then on nobody resolves it here. */
@@ -615,7 +617,7 @@ export class Serving {
     if (addresses.length === 0) return;
     const links = await this.lookAtLinks();
     const present = addresses.filter((a) => hasAddress(links, a, "any"));
-    throwIfFailed(await takeOffAddresses([...present].reverse()));
+    throwIfFailed(await removeEachAddress([...present].reverse()));
   }
 
   #count(kind: RepairKind, message: string): void {

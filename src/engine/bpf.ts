@@ -136,9 +136,9 @@ export class BpfEngine implements Engine {
   }
 
   /** On the interfaces served: forgets what a dead daemon served and this one does not. */
-  forgetOthers(): void {
+  removeStaleVirtualIps(): void {
     guarded("What a dead daemon left cannot be removed", () => {
-      for (const state of this.#nics.values()) forgetOthers(state);
+      for (const state of this.#nics.values()) removeStaleVirtualIps(state);
     });
   }
 
@@ -224,7 +224,7 @@ function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
 }
 
 /** What a dead daemon served and this one does not. */
-function forgetOthers({ dataplane, virtualIps, isPrepared }: NicState): void {
+function removeStaleVirtualIps({ dataplane, virtualIps, isPrepared }: NicState): void {
   if (!isPrepared) return;
   for (const { addressHost } of dataplane.virtualIps()) {
     if (!virtualIps.has(addressHost)) dataplane.removeVirtualIp(addressHost);

@@ -79,9 +79,9 @@ export class EngineSet {
   }
 
   /** On the interfaces served: forgets what a dead daemon served and this one does not. */
-  forgetOthers(): void {
+  removeStaleVirtualIps(): void {
     // Without a virtual IP of its own the engine has not been tried, which takes a moment.
-    if (typeof this.#bpf === "object") this.#bpf.forgetOthers();
+    if (typeof this.#bpf === "object") this.#bpf.removeStaleVirtualIps();
   }
 
   #findBpf(): BpfEngine | string {

@@ -102,15 +102,15 @@ function readLocalBuckets(raw: unknown): BucketSet {
     : typeof raw === "string"
       ? raw.split(",")
       : [raw];
-  const nodes = items.map((item) => {
-    const node = readInteger(typeof item === "string" ? item.trim() : item);
-    if (node !== undefined && node >= 1 && node <= MAX_BUCKETS) return node;
+  const buckets = items.map((item) => {
+    const bucket = readInteger(typeof item === "string" ? item.trim() : item);
+    if (bucket !== undefined && bucket >= 1 && bucket <= MAX_BUCKETS) return bucket;
     throw new ClusterIpError(
       "CLUSTERIP_BAD_LOCAL_NODE",
       `local-node has ${describe(item)}: expected bucket numbers from 1 to total-nodes, such as 1,3.`,
     );
   });
-  return toBucketSet(nodes);
+  return toBucketSet(buckets);
 }
 
 export function parseHashMode(text: string): HashMode {
@@ -171,7 +171,7 @@ export const virtualIpSchema = z
     engine: optionalField<EngineChoice>("engine", "auto", readEngine),
   } satisfies Record<"vip" | (typeof virtualIpOptions)[number]["name"], z.ZodType>)
   .transform((raw, context): VirtualIpSettings => {
-    const outside = raw["local-node"].find((node) => node > raw["total-nodes"]);
+    const outside = raw["local-node"].find((bucket) => bucket > raw["total-nodes"]);
     if (outside !== undefined) {
       context.addIssue({
         code: "custom",

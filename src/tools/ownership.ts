@@ -1,10 +1,11 @@
 /** Which node has which buckets, at first and after nodes have gone down. */
 import { ClusterIpError } from "../core/errors.ts";
-import { allBuckets, type BucketSet, MAX_BUCKETS, toBucketSet } from "../model/bucket-set.ts";
+import { allBuckets, type BucketSet, MAX_BUCKETS } from "../model/bucket-set.ts";
 
 export interface Ownership {
   readonly bucketCount: number;
-  readonly down: BucketSet;
+  /** Nodes, in ascending order. */
+  readonly down: readonly number[];
   /** The node that has bucket `index + 1`. */
   readonly ownerOf: readonly number[];
 }
@@ -22,7 +23,7 @@ export function ownershipAfter(bucketCount: number, down: Iterable<number> = [])
       `The number of nodes is ${bucketCount}: expected 1 to ${MAX_BUCKETS}.`,
     );
   }
-  const downNodes = toBucketSet(down);
+  const downNodes = [...new Set(down)].sort((a, b) => a - b);
   const unknown = downNodes.find((node) => !Number.isInteger(node) || node < 1 || node > bucketCount);
   if (unknown !== undefined) {
     throw new ClusterIpError(

@@ -44,18 +44,18 @@ function steps(from: Wanted | undefined, to: Wanted | undefined): string[] {
   const [previous, next] = [from, to].map((wanted) => mapOf(wanted && served(wanted)));
   const plan = planChange(previous ?? new Map(), next ?? new Map(), ({ engine }) => engine === "bpf");
   const name = ({ engine, settings }: ServedVirtualIp): string => `${engine} ${settings.nic}`;
-  const taking = (list: typeof plan.takeFirst): string[] =>
+  const taking = (list: typeof plan.attachFirst): string[] =>
     list.map(({ virtualIp, replaces }) => {
       const how = replaces === undefined ? "takes" : "goes over";
       return `${name(virtualIp)} ${how}${virtualIp.localBuckets.length === 0 ? " without buckets" : ""}`;
     });
-  const lettingGo = (list: typeof plan.letGoFirst): string[] => list.map((v) => `${name(v)} lets go`);
+  const lettingGo = (list: typeof plan.detachFirst): string[] => list.map((v) => `${name(v)} lets go`);
   return [
-    ...taking(plan.takeFirst),
-    ...lettingGo(plan.letGoFirst),
+    ...taking(plan.attachFirst),
+    ...lettingGo(plan.detachFirst),
     "host",
-    ...taking(plan.takeLast),
-    ...lettingGo(plan.letGoLast),
+    ...taking(plan.attachLast),
+    ...lettingGo(plan.detachLast),
     ...plan.move.map(
       ({ virtualIp, from: old }) => `${name(virtualIp)} moves ${old} to ${virtualIp.localBuckets}`,
     ),
@@ -134,12 +134,12 @@ test("what a dead daemon's programs may accept elsewhere has no buckets until th
     served({ engine: "bpf", vip: "192.0.2.11", nic: "eth1" }),
   ];
   const next = new Map([stays, comes].map((v) => [v.settings.addressHost, v]));
-  const { takeFirst, move } = planChange(
+  const { attachFirst, move } = planChange(
     new Map(),
     next,
     () => true,
     (v) => v === comes,
   );
-  expect(takeFirst.map(({ virtualIp }) => virtualIp.localNodes)).toEqual([[1], []]);
+  expect(attachFirst.map(({ virtualIp }) => virtualIp.localBuckets)).toEqual([[1], []]);
   expect(move).toEqual([{ virtualIp: comes, from: [] }]);
 });

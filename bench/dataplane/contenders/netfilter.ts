@@ -69,7 +69,7 @@ export function renderNftTable(
     `table ip ${name} {`,
     "  chain prerouting {",
     "    type filter hook prerouting priority mangle; policy accept;",
-    ...localBuckets.map((node) => `    ${toVip} ${hash} == ${node} meta pkttype set host accept`),
+    ...localBuckets.map((bucket) => `    ${toVip} ${hash} == ${bucket} meta pkttype set host accept`),
     `    ${toVip} drop`,
     "  }",
     "}",

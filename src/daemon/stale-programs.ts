@@ -4,7 +4,7 @@ import { type Link, removeXdp } from "../host/ip.ts";
 /** The name of the program in `native/bpf/`, as the kernel shows it to those who may look. */
 const XDP_PROGRAM = "clusterip_xdp";
 
-export type LeftPrograms = "none" | "removed" | { readonly unknown: string };
+export type StalePrograms = "none" | "removed" | { readonly unknown: string };
 
 /**
  * @param remove tells whether there were some, or in half a sentence why it cannot: an earlier
@@ -12,10 +12,10 @@ export type LeftPrograms = "none" | "removed" | { readonly unknown: string };
  * since tap and guard of the engine `userspace` do without what it decides, but not the XDP
  * program: that one drops before the tap, by the buckets of the dead.
  */
-export async function removeLeftPrograms(
+export async function removeStalePrograms(
   { name, ifindex, xdp }: Link,
   remove: (ifindex: number) => boolean | string,
-): Promise<LeftPrograms> {
+): Promise<StalePrograms> {
   const removed = remove(ifindex);
   if (typeof removed === "boolean") return removed ? "removed" : "none";
   if (xdp === undefined) return "none";

@@ -37,9 +37,9 @@ describeBpf("an XDP program that a dead daemon left", {}, () => {
     await leave();
     const script = `
       const { listLinks } = await import(process.argv[1] + "/dist/src/host/ip.js");
-      const { removeLeftPrograms } = await import(process.argv[1] + "/dist/src/daemon/left-programs.js");
+      const { removeStalePrograms } = await import(process.argv[1] + "/dist/src/daemon/stale-programs.js");
       for (const link of await listLinks()) {
-        console.log(link.name, await removeLeftPrograms(link, () => "it is not built"));
+        console.log(link.name, await removeStalePrograms(link, () => "it is not built"));
       }`;
     const node20 = [process.execPath, "--input-type=module", "--eval", script, projectRoot];
     expect((await node.exec(node20)).trim().split("\n").sort()).toEqual(["eth0 removed", "lo none"]);

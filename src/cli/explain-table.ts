@@ -1,16 +1,12 @@
 /** `clusterip explain --table`: the verdict table, for a terminal, for programs and for the documentation. */
 import type { ClassifyTarget } from "../core/classify.ts";
-import { inKernelWords } from "../model/kernel-words.ts";
+import { type InKernelWords, inKernelWords } from "../model/kernel-words.ts";
 import { type Column, textTable } from "../tools/text-table.ts";
 import { type VerdictRow, verdictTable } from "../verdict-table/rows.ts";
 
 /** One row as `clusterip explain --table --json` prints it. */
-export interface VerdictRowJson {
+export interface VerdictRowJson extends InKernelWords<Omit<ClassifyTarget, "address">> {
   readonly section: string;
-  readonly hashMode: string;
-  readonly totalNodes: number;
-  readonly hashInit: number;
-  readonly localNodes: readonly number[];
   readonly frame: string;
   readonly sentence: string;
   readonly verdict: string;

@@ -5,6 +5,7 @@ import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors
 import { formatIpv4, netmaskOf, parseIpv4, tryParseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
 import { parseClusterMac } from "../core/mac.ts";
 import { type BucketSet, MAX_BUCKETS, toBucketSet } from "../model/bucket-set.ts";
+import { settingNames as names } from "../model/kernel-words.ts";
 import { checkNicName, shown } from "./nic-name.ts";
 import { type EngineChoice, engineChoices, vipOption, virtualIpOptions } from "./options.ts";
 
@@ -158,8 +159,8 @@ export const virtualIpSchema = z
   .strictObject({
     vip: field("vip", readVip),
     nic: field("nic", (raw) => checkNicName(readText("nic", raw))),
-    "total-nodes": field("total-nodes", readBucketCount),
-    "local-node": field("local-node", readLocalBuckets),
+    [names.bucketCount]: field(names.bucketCount, readBucketCount),
+    [names.localBuckets]: field(names.localBuckets, readLocalBuckets),
     hashmode: optionalField<HashMode>("hashmode", "sourceip-sourceport", (raw) =>
       parseHashMode(readText("hashmode", raw)),
     ),
@@ -171,12 +172,12 @@ export const virtualIpSchema = z
     engine: optionalField<EngineChoice>("engine", "auto", readEngine),
   } satisfies Record<"vip" | (typeof virtualIpOptions)[number]["name"], z.ZodType>)
   .transform((raw, context): VirtualIpSettings => {
-    const outside = raw["local-node"].find((bucket) => bucket > raw["total-nodes"]);
+    const outside = raw[names.localBuckets].find((bucket) => bucket > raw[names.bucketCount]);
     if (outside !== undefined) {
       context.addIssue({
         code: "custom",
-        path: ["local-node"],
-        message: `local-node has ${outside}, but total-nodes is ${raw["total-nodes"]}: expected 1 to ${raw["total-nodes"]}.`,
+        path: [names.localBuckets],
+        message: `${names.localBuckets} has ${outside}, but ${names.bucketCount} is ${raw[names.bucketCount]}: expected 1 to ${raw[names.bucketCount]}.`,
         params: { code: "CLUSTERIP_BAD_LOCAL_NODE" },
       });
     }
@@ -184,8 +185,8 @@ export const virtualIpSchema = z
       addressHost: raw.vip,
       vip: formatIpv4(raw.vip),
       nic: raw.nic,
-      bucketCount: raw["total-nodes"],
-      localBuckets: raw["local-node"],
+      bucketCount: raw[names.bucketCount],
+      localBuckets: raw[names.localBuckets],
       hashMode: raw.hashmode,
       clusterMac: raw.clustermac,
       hashInit: raw["hash-init"],

@@ -5,12 +5,15 @@
 import { z } from "zod";
 import { deriveClusterMac } from "../core/cluster-mac.ts";
 import { ClusterIpError } from "../core/errors.ts";
-import { formatIpv4, parseIpv4, tryParseIpv4 } from "../core/ipv4.ts";
+import { tryParseIpv4 } from "../core/ipv4.ts";
 import type { Announcement } from "../daemon/announcer.ts";
 import type { Daemon } from "../daemon/daemon.ts";
+import { type Address, ipv4Host, parseIpv4Address } from "../model/address.ts";
 import { MAX_BUCKETS } from "../model/bucket-set.ts";
 import { BUCKETS_PATH, inKernelWords, toSettings } from "../model/kernel-words.ts";
-import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { toClusterMac } from "../model/mac.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
+import { parseVirtualIp } from "../settings/virtual-ip.ts";
 import { ok, type Route, VIP } from "./route.ts";
 
 const BUCKET = new RegExp(`^${VIP}/${BUCKETS_PATH}/(?<bucket>[^/]+)$`);
@@ -38,8 +41,8 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       path: BUCKET,
       handle: async ({ vip, bucket: text, body }) => {
         const bucket = parseBucket(text);
-        const addressHost = parseIpv4(vip);
-        await daemon.checkBucket(addressHost, bucket, wantedOf(daemon, addressHost, bucket, await body()));
+        const address = parseIpv4Address(vip);
+        await daemon.checkBucket(address, bucket, wantedOf(daemon, address, bucket, await body()));
         return ok(inKernelWords({ ownBucket: bucket, state: "running" }));
       },
     },
@@ -48,16 +51,16 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       path: BUCKET,
       handle: async ({ vip, bucket: text, body }) => {
         const bucket = parseBucket(text);
-        const addressHost = parseIpv4(vip);
+        const address = parseIpv4Address(vip);
         const { announce, create, check, broadcast, given } = parseTake(await body());
         const announcement = announce === undefined ? undefined : parseAnnouncement(announce);
-        if (!create) daemon.buckets(addressHost); // refuses
-        const settings = await completeSettings(daemon, addressHost, bucket, given, broadcast);
+        if (!create) daemon.buckets(address); // refuses
+        const settings = await completeSettings(daemon, address, bucket, given, broadcast);
         const ownBuckets = await daemon.takeBucket(settings, bucket, { create, check });
         // Behind the answer: with the bucket in force, nobody has to wait for it.
         if (announcement !== undefined)
           setImmediate(() => {
-            daemon.announce(addressHost, announcement).catch(() => {});
+            daemon.announce(address, announcement).catch(() => {});
           });
         return ok(inKernelWords({ ownBuckets }));
       },
@@ -67,9 +70,9 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       path: BUCKET,
       handle: async ({ vip, bucket: text, body }) => {
         const bucket = parseBucket(text);
-        const addressHost = parseIpv4(vip);
-        const wanted = wantedOf(daemon, addressHost, bucket, await body());
-        return ok(inKernelWords({ ownBuckets: await daemon.releaseBucket(addressHost, bucket, wanted) }));
+        const address = parseIpv4Address(vip);
+        const wanted = wantedOf(daemon, address, bucket, await body());
+        return ok(inKernelWords({ ownBuckets: await daemon.releaseBucket(address, bucket, wanted) }));
       },
     },
     {
@@ -77,7 +80,7 @@ export function agentRoutes(daemon: Daemon): readonly Route[] {
       path: new RegExp(`^${VIP}/announce$`),
       handle: async ({ vip, body }) => {
         const announcement = parseAnnouncement(await body());
-        const done = daemon.announce(parseIpv4(vip), announcement);
+        const done = daemon.announce(parseIpv4Address(vip), announcement);
         if (announcement.wait) await done;
         return ok({});
       },
@@ -107,36 +110,31 @@ function parseTake(raw: unknown): Take {
 /** With what the request leaves open: the interface, and the MAC where a broadcast address of its own is to be in it. */
 async function completeSettings(
   daemon: Daemon,
-  addressHost: number,
+  address: Address,
   bucket: number,
   given: Given,
   broadcast: string | undefined,
-): Promise<VirtualIpSettings> {
-  const served = daemon.settingsOf(addressHost);
+): Promise<VirtualIp> {
+  const served = daemon.settingsOf(address);
   // Without an interface the one of the virtual IP as it is served is meant.
-  const nic = given["nic"] ?? served?.nic ?? (await daemon.findNetwork(addressHost)).nic;
-  const known = toSettings({ nic, vip: formatIpv4(addressHost), localBuckets: [bucket] });
+  const nic = given["nic"] ?? served?.nic ?? (await daemon.findNetwork(address)).nic;
+  const known = toSettings({ nic, address, localBuckets: [bucket] });
   const settings = parseVirtualIp({ ...given, ...known });
   if (broadcast === undefined || served !== undefined || settings.clusterMac !== undefined) return settings;
-  const length = settings.prefixLength ?? (await daemon.findNetwork(addressHost, settings.nic)).prefixLength;
-  return { ...settings, clusterMac: deriveClusterMac(addressHost, length, broadcast) };
+  const length = settings.prefixLength ?? (await daemon.findNetwork(address, settings.nic)).prefixLength;
+  return { ...settings, clusterMac: toClusterMac(deriveClusterMac(ipv4Host(address), length, broadcast)) };
 }
 
 /** The settings that the bucket is to have, as far as they are given; undefined: whatever it has. */
-function wantedOf(
-  daemon: Daemon,
-  addressHost: number,
-  bucket: number,
-  raw: unknown,
-): VirtualIpSettings | undefined {
-  const served = daemon.settingsOf(addressHost);
+function wantedOf(daemon: Daemon, address: Address, bucket: number, raw: unknown): VirtualIp | undefined {
+  const served = daemon.settingsOf(address);
   if (raw === undefined) return undefined;
   const { given } = parseTake(raw);
-  const { nic = "any", bucketCount = MAX_BUCKETS, hashMode, hashInit } = served ?? {};
+  const { nic = "any", bucketCount = MAX_BUCKETS, hash } = served ?? {};
   return parseVirtualIp({
-    ...toSettings({ nic, bucketCount, hashMode, hashInit }),
+    ...toSettings({ nic, bucketCount, hashMode: hash?.words, hashInit: hash?.seed }),
     ...given,
-    ...toSettings({ vip: formatIpv4(addressHost), localBuckets: [bucket] }),
+    ...toSettings({ address, localBuckets: [bucket] }),
   });
 }
 

@@ -4,11 +4,11 @@ import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { parseIpv4 } from "../core/ipv4.ts";
 import type { Daemon } from "../daemon/daemon.ts";
 import { LockFile, type TryLockFile } from "../daemon/lock-file.ts";
 import type { Log } from "../daemon/log.ts";
 import { prepareSocketDirectory } from "../daemon/socket-directory.ts";
+import { parseIpv4Address } from "../model/address.ts";
 import { BUCKETS_PATH, inKernelWords } from "../model/kernel-words.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
 import { agentRoutes } from "./agent-routes.ts";
@@ -41,20 +41,20 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
     {
       method: "GET",
       path: new RegExp(`^${VIP}$`),
-      handle: async ({ vip }) => ok(inKernelWords(await daemon.statusOf(parseIpv4(vip)))),
+      handle: async ({ vip }) => ok(inKernelWords(await daemon.statusOf(parseIpv4Address(vip)))),
     },
     {
       method: "DELETE",
       path: new RegExp(`^${VIP}$`),
       handle: async ({ vip }) => {
-        const { settings, origin } = await daemon.remove(parseIpv4(vip));
-        return ok({ vip: settings.vip, origin } satisfies RemovedBody);
+        const { settings, origin } = await daemon.remove(parseIpv4Address(vip));
+        return ok({ vip: settings.address, origin } satisfies RemovedBody);
       },
     },
     {
       method: "GET",
       path: new RegExp(`^${VIP}/${BUCKETS_PATH}$`),
-      handle: async ({ vip }) => ok(inKernelWords({ ownBuckets: daemon.buckets(parseIpv4(vip)) })),
+      handle: async ({ vip }) => ok(inKernelWords({ ownBuckets: daemon.buckets(parseIpv4Address(vip)) })),
     },
     {
       method: "POST",
@@ -67,7 +67,7 @@ function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[]
             `The body must be {"change": "+N"} or {"change": "-N"}.`,
           );
         }
-        const ownBuckets = await daemon.changeBuckets(parseIpv4(vip), parsed.data.change);
+        const ownBuckets = await daemon.changeBuckets(parseIpv4Address(vip), parsed.data.change);
         return ok(inKernelWords({ ownBuckets }));
       },
     },

@@ -81,7 +81,7 @@ async function takeRule(byVip: Map<string, RuleSettings>, line: string, table: s
     );
   }
   const rule = parseIptablesRule(line);
-  const { vip } = parseVirtualIp(rule);
+  const { address: vip } = parseVirtualIp(rule);
   const earlier = byVip.get(vip);
   if (earlier === undefined) requireRoom(byVip.size);
   else if (commandOf(earlier) !== commandOf(rule)) {

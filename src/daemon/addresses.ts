@@ -3,7 +3,6 @@
  * kernel refuses for one of them, or what somebody else does to one of them meanwhile, is no reason to leave the others.
  */
 import { messageOf } from "../core/errors.ts";
-import { formatIpv4 } from "../core/ipv4.ts";
 import {
   addAddresses,
   type Link,
@@ -71,7 +70,7 @@ export function hasAddress(
   const found = links.find(({ name }) => name === device);
   return (
     found?.addresses.some(
-      (a) => a.prefixLength === 32 && formatIpv4(a.addressHost) === vip && (whose === "any" || a.isOurs),
+      (a) => a.prefixLength === 32 && a.address === vip && (whose === "any" || a.isOurs),
     ) === true
   );
 }
@@ -92,7 +91,7 @@ export function staleAddresses(
   return links.flatMap((link) =>
     link.addresses
       .filter((a) => a.isOurs)
-      .map(({ addressHost, scope }) => ({ vip: formatIpv4(addressHost), device: link.name, scope }))
+      .map(({ address, scope }) => ({ vip: address, device: link.name, scope }))
       .filter((a) => !wanted.some((w) => w.scope === a.scope && includesAddress([w], a))),
   );
 }

@@ -2,6 +2,7 @@
 import { type ArpOperation, arpOperations, gratuitousArp } from "../core/arp.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
+import { type Address, ipv4Host } from "../model/address.ts";
 import type { NativeAddon } from "../native.ts";
 import type { Log } from "./log.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
@@ -26,7 +27,7 @@ export type SendFrame = NativeAddon["sendFrame"];
 export class Announcer {
   readonly #send: SendFrame;
   readonly #log: Log;
-  readonly #running = new Map<number, Running>();
+  readonly #running = new Map<Address, Running>();
 
   constructor(send: SendFrame, log: Log) {
     this.#send = send;
@@ -40,11 +41,11 @@ export class Announcer {
    * @param look the virtual IP and its interface as they are at each turn; undefined ends the run
    */
   announce(
-    addressHost: number,
+    address: Address,
     { count, intervalMs }: Announcement,
     look: () => { readonly virtualIp: ServedVirtualIp; readonly link: Link } | undefined,
   ): Promise<void> {
-    const known = this.#running.get(addressHost);
+    const known = this.#running.get(address);
     if (known !== undefined) {
       known.left = Math.max(known.left, count);
       known.intervalMs = intervalMs;
@@ -55,16 +56,16 @@ export class Announcer {
       finish = resolve;
     });
     const run: Running = { left: count, intervalMs, timer: undefined, done, finish };
-    this.#running.set(addressHost, run);
+    this.#running.set(address, run);
     const turn = (): void => {
       const found = look();
       if (found === undefined || run.left <= 0) {
-        this.#end(addressHost);
+        this.#end(address);
         return;
       }
       run.left -= 1;
       this.#sendBoth(found.virtualIp, found.link);
-      if (run.left <= 0) this.#end(addressHost);
+      if (run.left <= 0) this.#end(address);
       else run.timer = setTimeout(turn, run.intervalMs);
     };
     turn();
@@ -72,25 +73,25 @@ export class Announcer {
   }
 
   stop(): void {
-    for (const addressHost of [...this.#running.keys()]) this.#end(addressHost);
+    for (const address of [...this.#running.keys()]) this.#end(address);
   }
 
-  #end(addressHost: number): void {
-    const run = this.#running.get(addressHost);
+  #end(address: Address): void {
+    const run = this.#running.get(address);
     if (run === undefined) return;
     clearTimeout(run.timer);
-    this.#running.delete(addressHost);
+    this.#running.delete(address);
     run.finish();
   }
 
   #sendBoth({ settings, clusterMac }: ServedVirtualIp, link: Link): void {
     for (const operation of Object.keys(arpOperations) as ArpOperation[]) {
       try {
-        this.#send(link.ifindex, gratuitousArp(operation, settings.addressHost, clusterMac, link.mac));
+        this.#send(link.ifindex, gratuitousArp(operation, ipv4Host(settings.address), clusterMac, link.mac));
       } catch (error) {
         // The interface may be down this moment: the address is served nonetheless.
         this.#log.warn(
-          { vip: settings.vip, nic: link.name, error: messageOf(error) },
+          { vip: settings.address, nic: link.name, error: messageOf(error) },
           "the address could not be announced",
         );
       }

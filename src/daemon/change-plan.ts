@@ -1,6 +1,7 @@
 /** What a change of the served virtual IPs means for the engines: which engine is attached to what, and when. */
-import type { BucketSet } from "../model/bucket-set.ts";
-import { differsOnlyInBuckets, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
+import { type BucketSet, sameBuckets } from "../model/bucket-set.ts";
+import { agree, compare } from "../model/compare.ts";
+import { inForce, isSetUpAlike, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 
 export interface Attaching {
   readonly virtualIp: ServedVirtualIp;
@@ -39,7 +40,7 @@ export function planChange(
   const arriving = [...next.values()].filter((v) => !isKept(v, previous));
   const leaving = [...previous.values()].filter((v) => !isKept(v, next));
   const waits = (virtualIp: ServedVirtualIp): boolean => {
-    const other = previous.get(virtualIp.settings.addressHost);
+    const other = previous.get(virtualIp.settings.address);
     return other === undefined ? mayBeElsewhere(virtualIp) : other.settings.nic !== virtualIp.settings.nic;
   };
   const attach = (virtualIp: ServedVirtualIp): Attaching => ({
@@ -53,25 +54,24 @@ export function planChange(
     detachLast: leaving.filter((v) => judgesInPlace(v) && sameAtEngine(v, next) === undefined),
     move: [...next.values()].flatMap((virtualIp) => {
       if (waits(virtualIp)) return [{ virtualIp, from: [] }];
-      const old = previous.get(virtualIp.settings.addressHost);
-      const isMoved = old !== undefined && isKept(virtualIp, previous) && !sameBuckets(old, virtualIp);
+      const old = previous.get(virtualIp.settings.address);
+      const isMoved =
+        old !== undefined &&
+        isKept(virtualIp, previous) &&
+        !sameBuckets(old.localBuckets, virtualIp.localBuckets);
       return isMoved ? [{ virtualIp, from: old.localBuckets }] : [];
     }),
   };
 }
 
 function isKept(virtualIp: ServedVirtualIp, others: ServedMap): boolean {
-  const other = others.get(virtualIp.settings.addressHost);
-  return other !== undefined && differsOnlyInBuckets(virtualIp, other);
+  const other = others.get(virtualIp.settings.address);
+  return other !== undefined && isSetUpAlike(virtualIp, other);
 }
 
 /** The one with the same address at the same engine on the same interface, whatever its settings. */
 function sameAtEngine(virtualIp: ServedVirtualIp, others: ServedMap): ServedVirtualIp | undefined {
-  const other = others.get(virtualIp.settings.addressHost);
-  const isSame = other?.engine === virtualIp.engine && other.settings.nic === virtualIp.settings.nic;
-  return isSame ? other : undefined;
-}
-
-function sameBuckets(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
-  return String(a.localBuckets) === String(b.localBuckets);
+  const other = others.get(virtualIp.settings.address);
+  if (other === undefined) return undefined;
+  return agree(compare(inForce(virtualIp), inForce(other)), "engine", "nic") ? other : undefined;
 }

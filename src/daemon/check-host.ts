@@ -3,7 +3,7 @@ import { messageOf } from "../core/errors.ts";
 import { listLinks } from "../host/ip.ts";
 import { checkTools } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { isMissingOnHost, isWaiting, resolveOrWait } from "./resolve.ts";
 
 export interface HostCheck {
@@ -18,7 +18,7 @@ export interface HostCheck {
  *
  * @throws CLUSTERIP_NO_TOOL where the host cannot even be looked at
  */
-export async function checkHost(virtualIps: readonly VirtualIpSettings[]): Promise<HostCheck> {
+export async function checkHost(virtualIps: readonly VirtualIp[]): Promise<HostCheck> {
   const links = await listLinks();
   const missing: string[] = [];
   const refused: string[] = [];
@@ -32,7 +32,7 @@ export async function checkHost(virtualIps: readonly VirtualIpSettings[]): Promi
     const asked = { settings, origin: "config" as const, localBuckets: settings.localBuckets };
     const resolved = resolveOrWait(asked, links, engines);
     if (!isWaiting(resolved)) continue;
-    const sentence = `${settings.vip}: ${resolved.why.message}`;
+    const sentence = `${settings.address}: ${resolved.why.message}`;
     (isMissingOnHost(resolved.why) ? missing : refused).push(sentence);
   }
   return { missing, refused };

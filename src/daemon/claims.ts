@@ -10,6 +10,7 @@ import { messageOf } from "../core/errors.ts";
 import { CLAIM_SECONDS, listClaims, MOST_CLAIMS, type NotedClaim } from "../host/arp-claims.ts";
 import type { Link } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
+import { type Address, ipv4Host } from "../model/address.ts";
 import type { SendFrame } from "./announcer.ts";
 import type { Log } from "./log.ts";
 import type { HostProblem } from "./problems.ts";
@@ -40,9 +41,9 @@ export class Claims {
   readonly #send: SendFrame;
   readonly #log: Log;
   readonly #read: () => Promise<readonly NotedClaim[]>;
-  /** by address, host order: served, on an interface that has carrier */
-  readonly #watched = new Map<number, Watched>();
-  readonly #heard = new Map<number, Heard>();
+  /** by address: served, on an interface that has carrier */
+  readonly #watched = new Map<Address, Watched>();
+  readonly #heard = new Map<Address, Heard>();
   #served: ServedMap = new Map();
   #links: readonly Link[] = [];
   #ownMacs: ReadonlySet<string> = new Set();
@@ -61,8 +62,8 @@ export class Claims {
 
   /** As of the last look. */
   get problems(): readonly HostProblem[] {
-    return [...this.#heard].flatMap(([addressHost, heard]) => {
-      const virtualIp = this.#served.get(addressHost);
+    return [...this.#heard].flatMap(([address, heard]) => {
+      const virtualIp = this.#served.get(address);
       return virtualIp === undefined ? [] : [claimedProblem(virtualIp, [...heard.keys()])];
     });
   }
@@ -75,25 +76,25 @@ export class Claims {
     this.#ownMacs = new Set(links.map(({ mac }) => mac));
     const byName = new Map(links.map((link) => [link.name, link]));
     for (const known of [this.#heard, this.#watched]) {
-      for (const addressHost of [...known.keys()]) if (!served.has(addressHost)) known.delete(addressHost);
+      for (const address of [...known.keys()]) if (!served.has(address)) known.delete(address);
     }
     for (const virtualIp of served.values()) this.#watch(virtualIp, byName.get(virtualIp.settings.nic));
     if (this.#timer === undefined && this.#isProbing()) this.#turn();
   }
 
   #watch(virtualIp: ServedVirtualIp, link: Link | undefined): void {
-    const { addressHost } = virtualIp.settings;
+    const { address } = virtualIp.settings;
     if (link === undefined || !link.isUp || !link.hasCarrier) {
-      this.#watched.delete(addressHost);
+      this.#watched.delete(address);
       return;
     }
     const { ifindex, mac: nicMac } = link;
-    const before = this.#watched.get(addressHost);
+    const before = this.#watched.get(address);
     const isKnown = before?.ifindex === ifindex && before.virtualIp.clusterMac === virtualIp.clusterMac;
     // What was heard elsewhere, or of another cluster MAC, says nothing here.
-    if (before !== undefined && !isKnown) this.#heard.delete(addressHost);
+    if (before !== undefined && !isKnown) this.#heard.delete(address);
     const probesLeft = isKnown ? before.probesLeft : PROBES;
-    this.#watched.set(addressHost, { virtualIp, ifindex, nicMac, probesLeft });
+    this.#watched.set(address, { virtualIp, ifindex, nicMac, probesLeft });
   }
 
   /** Reads what was noted since, unless it has done so just now; never rejects. */
@@ -127,10 +128,13 @@ export class Claims {
 
   #probe({ virtualIp: { settings }, ifindex, nicMac }: Watched): void {
     try {
-      this.#send(ifindex, arpProbe(settings.addressHost, nicMac));
+      this.#send(ifindex, arpProbe(ipv4Host(settings.address), nicMac));
     } catch (error) {
       // The interface may be down this moment: when it is back, it is asked for again.
-      this.#log.debug({ vip: settings.vip, error: messageOf(error) }, "the address could not be asked for");
+      this.#log.debug(
+        { vip: settings.address, error: messageOf(error) },
+        "the address could not be asked for",
+      );
     }
   }
 
@@ -152,37 +156,38 @@ export class Claims {
     const before = new Set(this.#heard.keys());
     this.#note(noted, now);
     this.#forget(now);
-    for (const [addressHost, heard] of this.#heard) {
-      const virtualIp = this.#served.get(addressHost);
-      if (virtualIp === undefined || before.has(addressHost)) continue;
+    for (const [address, heard] of this.#heard) {
+      const virtualIp = this.#served.get(address);
+      if (virtualIp === undefined || before.has(address)) continue;
       const { code, message, ...concerns } = claimedProblem(virtualIp, [...heard.keys()]);
       this.#log.warn({ ...concerns, code }, message);
     }
-    for (const addressHost of before) {
-      const { vip, nic } = this.#served.get(addressHost)?.settings ?? {};
-      if (!this.#heard.has(addressHost)) this.#log.warn({ vip, nic }, "no other host claims it any more");
+    for (const address of before) {
+      const nic = this.#served.get(address)?.settings.nic;
+      if (!this.#heard.has(address))
+        this.#log.warn({ vip: address, nic }, "no other host claims it any more");
     }
     this.#askAgain(now);
   }
 
   #note(noted: readonly NotedClaim[], now: number): void {
     let known = [...this.#heard.values()].reduce((sum, heard) => sum + heard.size, 0);
-    for (const { addressHost, mac, ageSeconds } of noted) {
-      const clusterMac = this.#served.get(addressHost)?.clusterMac;
+    for (const { address, mac, ageSeconds } of noted) {
+      const clusterMac = this.#served.get(address)?.clusterMac;
       // Another interface of this host may be on the same LAN.
       if (clusterMac === undefined || mac === clusterMac || this.#ownMacs.has(mac)) continue;
-      const heard = this.#heard.get(addressHost) ?? new Map<string, number>();
+      const heard = this.#heard.get(address) ?? new Map<string, number>();
       if (!heard.has(mac) && known >= MOST_CLAIMS) continue;
       if (!heard.has(mac)) known += 1;
       heard.set(mac, Math.max(heard.get(mac) ?? Number.NEGATIVE_INFINITY, now - ageSeconds * 1000));
-      this.#heard.set(addressHost, heard);
+      this.#heard.set(address, heard);
     }
   }
 
   #forget(now: number): void {
-    for (const [addressHost, heard] of this.#heard) {
+    for (const [address, heard] of this.#heard) {
       for (const [mac, at] of heard) if (now - at >= CLAIM_MS) heard.delete(mac);
-      if (heard.size === 0) this.#heard.delete(addressHost);
+      if (heard.size === 0) this.#heard.delete(address);
     }
   }
 
@@ -190,8 +195,8 @@ export class Claims {
   #askAgain(now: number): void {
     if (this.#heard.size === 0 || now - this.#askedAt < ASK_AGAIN_MS) return;
     this.#askedAt = now;
-    for (const addressHost of this.#heard.keys()) {
-      const watched = this.#watched.get(addressHost);
+    for (const address of this.#heard.keys()) {
+      const watched = this.#watched.get(address);
       if (watched !== undefined) this.#probe(watched);
     }
   }
@@ -199,7 +204,7 @@ export class Claims {
 
 /** @param macs at least one */
 export function claimedProblem(
-  { settings: { vip, nic } }: Pick<ServedVirtualIp, "settings">,
+  { settings: { address: vip, nic } }: Pick<ServedVirtualIp, "settings">,
   macs: readonly string[],
 ): HostProblem {
   const named = macs.slice(0, NAMED).join(", ");

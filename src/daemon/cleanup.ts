@@ -1,7 +1,6 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
-import { formatIpv4 } from "../core/ipv4.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
 import type { Engine } from "../engine/engine.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
@@ -10,6 +9,7 @@ import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nf
 import { checkRequirements } from "../host/requirements.ts";
 import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
+import type { Address } from "../model/address.ts";
 import { loadNative } from "../native.ts";
 import { describeAddresses, includesAddress, removeEachAddress } from "./addresses.ts";
 import { homeOf } from "./placement.ts";
@@ -113,13 +113,13 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
 }
 
 /** Those with our mark, and those of the dead daemon that have lost it since, where it may have had them. */
-function addressesOf(links: readonly Link[], saved: ReadonlyMap<number, string>): readonly OwnAddress[] {
+function addressesOf(links: readonly Link[], saved: ReadonlyMap<Address, string>): readonly OwnAddress[] {
   const isPlace = ({ name }: Link, nic: string | undefined): boolean =>
     nic !== undefined && [nic, homeOf(nic, links)].includes(name);
   return links.flatMap((link) =>
     link.addresses
-      .filter((a) => a.isOurs || (a.prefixLength === 32 && isPlace(link, saved.get(a.addressHost))))
-      .map((a) => ({ vip: formatIpv4(a.addressHost), device: link.name })),
+      .filter((a) => a.isOurs || (a.prefixLength === 32 && isPlace(link, saved.get(a.address))))
+      .map((a) => ({ vip: a.address, device: link.name })),
   );
 }
 

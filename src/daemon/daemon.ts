@@ -10,6 +10,7 @@ import { type Link, listLinks } from "../host/ip.ts";
 import { checkRequirements } from "../host/requirements.ts";
 import { listLinkRoutes } from "../host/routes.ts";
 import { configureTun } from "../host/tun.ts";
+import type { Address } from "../model/address.ts";
 import {
   type BucketSet,
   changeBuckets,
@@ -18,9 +19,10 @@ import {
   releaseBucket,
   takeBucket,
 } from "../model/bucket-set.ts";
+import { agree, agreeBut, compare, meaningOfBuckets } from "../model/compare.ts";
 import { inKernelWords } from "../model/kernel-words.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { requireRoom } from "../settings/limits.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { Claims } from "./claims.ts";
 import { type FoundNetwork, findNetwork } from "./find-network.ts";
@@ -31,10 +33,8 @@ import type { HostProblem } from "./problems.ts";
 import { requireSame, requireSameBucket } from "./require-same.ts";
 import {
   type AskedVirtualIp,
-  asksForTheSame,
-  differsOnlyInBuckets,
-  haveSameBuckets,
   isMissingOnHost,
+  isSetUpAlike,
   isWaiting,
   resolveOrWait,
   resolveVirtualIp,
@@ -118,7 +118,7 @@ export class Daemon {
    * Checks the host, becomes its only daemon, takes over from a dead one and serves the configuration and what was
    * saved, as far as the host has what it takes; the rest waits. When it throws, everything it did is undone.
    */
-  async start(configured: readonly VirtualIpSettings[]): Promise<void> {
+  async start(configured: readonly VirtualIp[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
       this.#engines.open();
@@ -162,45 +162,44 @@ export class Daemon {
     this.#log.info("stopped; everything is removed");
   }
 
-  add(settings: VirtualIpSettings): Promise<VirtualIpStatus> {
+  add(settings: VirtualIp): Promise<VirtualIpStatus> {
     return this.#transaction(async () => {
-      if (this.#saved.find(settings.addressHost) !== undefined) {
+      if (this.#saved.find(settings.address) !== undefined) {
         throw new ClusterIpError(
           "CLUSTERIP_EXISTS",
-          `${settings.vip} is served already: 'clusterip del ${settings.vip}' removes it, 'clusterip nodes ${settings.vip} +N' adds a bucket.`,
+          `${settings.address} is served already: 'clusterip del ${settings.address}' removes it, 'clusterip nodes ${settings.address} +N' adds a bucket.`,
         );
       }
       requireRoom(this.#serving.current.size);
       const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
-      await this.#saved.change(new Map(this.#serving.current).set(settings.addressHost, added));
-      const { vip, nic, localBuckets } = settings;
+      await this.#saved.change(new Map(this.#serving.current).set(settings.address, added));
+      const { address: vip, nic, localBuckets } = settings;
       this.#log.info(inKernelWords({ vip, nic, localBuckets }), "added");
       return this.#statusOf(added);
     });
   }
 
   /** Serves it no longer; resolves with what it was. */
-  remove(addressHost: number): Promise<AskedVirtualIp> {
+  remove(address: Address): Promise<AskedVirtualIp> {
     return this.#transaction(async () => {
-      const removed = this.#asked(addressHost);
-      const { vip } = removed.settings;
-      const left = await this.#saved.remove(addressHost);
+      const removed = this.#asked(address);
+      const left = await this.#saved.remove(address);
       if (left.length > 0) {
-        const what = `${vip} is not served any more, but not everything is removed; that is tried again`;
+        const what = `${address} is not served any more, but not everything is removed; that is tried again`;
         throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${left.join(" ")}`);
       }
-      this.#log.info({ vip }, "removed");
+      this.#log.info({ vip: address }, "removed");
       return removed;
     });
   }
 
   /** The local buckets after the change `+N` or `-N`; it is in force when this resolves. */
-  changeBuckets(addressHost: number, change: string): Promise<BucketSet> {
+  changeBuckets(address: Address, change: string): Promise<BucketSet> {
     return this.#transaction(async () => {
-      const { settings, localBuckets } = this.#asked(addressHost);
+      const { settings, localBuckets } = this.#asked(address);
       const next = changeBuckets(localBuckets, parseBucketChange(change), settings.bucketCount);
-      this.#saved.setBuckets(addressHost, next);
-      this.#log.info(inKernelWords({ vip: settings.vip, change, localBuckets: next }), "buckets moved");
+      this.#saved.setBuckets(address, next);
+      this.#log.info(inKernelWords({ vip: settings.address, change, localBuckets: next }), "buckets moved");
       return next;
     });
   }
@@ -209,41 +208,38 @@ export class Daemon {
    * Makes a bucket this node's, and serves its virtual IP if need be. Asked again it changes nothing,
    * so that a resource agent need not know what came before; other settings are refused.
    */
-  takeBucket(
-    settings: VirtualIpSettings,
-    bucket: number,
-    { create, check }: TakeOptions,
-  ): Promise<BucketSet> {
+  takeBucket(settings: VirtualIp, bucket: number, { create, check }: TakeOptions): Promise<BucketSet> {
     return this.#transaction(async () => {
-      const { addressHost, vip } = settings;
-      const served = this.#serving.current.get(addressHost);
-      const waits = this.#saved.waiting.get(addressHost);
+      const { address } = settings;
+      const served = this.#serving.current.get(address);
+      const waits = this.#saved.waiting.get(address);
       if (waits !== undefined) {
         // Its bucket would not be answered here. The next look may find that it can be by now.
-        throw new ClusterIpError(waits.why.code, `${vip} waits: ${waits.why.message}`, { cause: waits.why });
+        throw new ClusterIpError(waits.why.code, `${address} waits: ${waits.why.message}`, {
+          cause: waits.why,
+        });
       }
       const links = await this.#take(settings, bucket, { create, check });
-      if (check) await this.#requireAnswered(addressHost, bucket, links);
-      const { localBuckets } = this.#served(addressHost);
+      if (check) await this.#requireAnswered(address, bucket, links);
+      const { localBuckets } = this.#served(address);
       const { nic } = settings;
       if (served === undefined)
-        this.#log.info(inKernelWords({ vip, nic, ownBucket: bucket }), "added with the first bucket");
+        this.#log.info(
+          inKernelWords({ vip: address, nic, ownBucket: bucket }),
+          "added with the first bucket",
+        );
       else if (!served.localBuckets.includes(bucket))
-        this.#log.info(inKernelWords({ vip, ownBucket: bucket, localBuckets }), "bucket taken");
+        this.#log.info(inKernelWords({ vip: address, ownBucket: bucket, localBuckets }), "bucket taken");
       return localBuckets;
     });
   }
 
   /** The links as they were before the virtual IP was set up; none where it was served already. */
-  async #take(
-    settings: VirtualIpSettings,
-    bucket: number,
-    { create, check }: TakeOptions,
-  ): Promise<readonly Link[]> {
-    const { addressHost } = settings;
-    const served = this.#serving.current.get(addressHost);
+  async #take(settings: VirtualIp, bucket: number, { create, check }: TakeOptions): Promise<readonly Link[]> {
+    const { address } = settings;
+    const served = this.#serving.current.get(address);
     if (served === undefined) {
-      if (!create) this.#served(addressHost); // refuses
+      if (!create) this.#served(address); // refuses
       requireRoom(this.#serving.current.size);
       const links = await this.#serving.lookAtLinks();
       const added = resolveVirtualIp(settings, "request", links, this.#engines);
@@ -252,20 +248,20 @@ export class Daemon {
       if (check && link !== undefined && !(link.isUp && link.hasCarrier)) {
         throw new ClusterIpError("CLUSTERIP_BROKEN", `The interface ${link.name} is down or has no carrier.`);
       }
-      await this.#saved.change(new Map(this.#serving.current).set(addressHost, added));
+      await this.#saved.change(new Map(this.#serving.current).set(address, added));
       return links;
     }
     requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
     if (!served.localBuckets.includes(bucket)) {
-      this.#saved.setBuckets(addressHost, takeBucket(served.localBuckets, bucket));
+      this.#saved.setBuckets(address, takeBucket(served.localBuckets, bucket));
     }
     return [];
   }
 
   /** Gives the bucket up again where it is not answered: the next owner can. */
-  async #requireAnswered(addressHost: number, bucket: number, before: readonly Link[]): Promise<void> {
-    const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(addressHost));
-    const { nic } = this.#served(addressHost).settings;
+  async #requireAnswered(address: Address, bucket: number, before: readonly Link[]): Promise<void> {
+    const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(address));
+    const { nic } = this.#served(address).settings;
     // Some drivers take the link down for a moment when a program is attached.
     const hadCarrier = before.find(({ name }) => name === nic)?.hasCarrier === true;
     const deadline = performance.now() + (hadCarrier ? LINK_RETURN_MS : 0);
@@ -277,7 +273,7 @@ export class Daemon {
     }
     const reason = why();
     if (reason === undefined) return;
-    this.#release(this.#served(addressHost), bucket);
+    this.#release(this.#served(address), bucket);
     throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${bucket} is not taken.`);
   }
 
@@ -288,9 +284,9 @@ export class Daemon {
    *
    * @param wanted CLUSTERIP_NOT_FOUND, and nothing is given up, when the virtual IP is served with other settings
    */
-  releaseBucket(addressHost: number, bucket: number, wanted?: VirtualIpSettings): Promise<BucketSet> {
+  releaseBucket(address: Address, bucket: number, wanted?: VirtualIp): Promise<BucketSet> {
     return this.#transaction(async () => {
-      const served = this.#saved.find(addressHost);
+      const served = this.#saved.find(address);
       if (served === undefined) return [];
       requireSameBucket(served, this.#byOwnName(wanted));
       if (!served.localBuckets.includes(bucket)) return served.localBuckets;
@@ -299,24 +295,24 @@ export class Daemon {
   }
 
   /** By an alternative name the same interface is meant as by its own. */
-  #byOwnName(wanted: VirtualIpSettings | undefined): VirtualIpSettings | undefined {
+  #byOwnName(wanted: VirtualIp | undefined): VirtualIp | undefined {
     return wanted && { ...wanted, nic: this.#serving.ownNameOf(wanted.nic) };
   }
 
   #release(served: AskedVirtualIp, bucket: number): BucketSet {
-    const { vip, addressHost } = served.settings;
+    const { address } = served.settings;
     const localBuckets = releaseBucket(served.localBuckets, bucket);
-    this.#saved.setBuckets(addressHost, localBuckets);
-    this.#log.info(inKernelWords({ vip, ownBucket: bucket, localBuckets }), "bucket released");
-    if (localBuckets.length === 0 && served.origin === "request") this.#removeEmpty(addressHost);
+    this.#saved.setBuckets(address, localBuckets);
+    this.#log.info(inKernelWords({ vip: address, ownBucket: bucket, localBuckets }), "bucket released");
+    if (localBuckets.length === 0 && served.origin === "request") this.#removeEmpty(address);
     return localBuckets;
   }
 
-  #removeEmpty(addressHost: number): void {
+  #removeEmpty(address: Address): void {
     this.#background(async () => {
       // A bucket may have come back in the meantime.
-      if (this.#saved.find(addressHost)?.localBuckets.length !== 0) return;
-      await this.#saved.remove(addressHost);
+      if (this.#saved.find(address)?.localBuckets.length !== 0) return;
+      await this.#saved.remove(address);
     });
   }
 
@@ -327,9 +323,9 @@ export class Daemon {
    *
    * @param wanted with other settings than those served the bucket is not this one
    */
-  async checkBucket(addressHost: number, bucket: number, wanted?: VirtualIpSettings): Promise<void> {
+  async checkBucket(address: Address, bucket: number, wanted?: VirtualIp): Promise<void> {
     await this.#serving.settled();
-    const served = this.#asked(addressHost);
+    const served = this.#asked(address);
     if (!served.localBuckets.includes(bucket)) {
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", `Bucket ${bucket} is not this node's.`);
     }
@@ -350,10 +346,10 @@ export class Daemon {
   }
 
   /** Resolves when all are sent; the first is sent at once. */
-  async announce(addressHost: number, announcement: Announcement): Promise<void> {
-    this.#served(addressHost);
-    return this.#announcer.announce(addressHost, announcement, () => {
-      const virtualIp = this.#serving.current.get(addressHost);
+  async announce(address: Address, announcement: Announcement): Promise<void> {
+    this.#served(address);
+    return this.#announcer.announce(address, announcement, () => {
+      const virtualIp = this.#serving.current.get(address);
       const link = virtualIp === undefined ? undefined : this.#serving.linkOf(virtualIp.settings.nic);
       return virtualIp === undefined || link === undefined ? undefined : { virtualIp, link };
     });
@@ -363,22 +359,22 @@ export class Daemon {
    * Touches only what differs: buckets moved since, and virtual IPs added by hand, stay. What the host merely lacks is
    * waited for, but not by a virtual IP that is served now; one that it refuses is a reason to change nothing.
    */
-  reload(configured: readonly VirtualIpSettings[]): Promise<void> {
+  reload(configured: readonly VirtualIp[]): Promise<void> {
     return this.#transaction(async () => {
-      const byRequest = <T extends AskedVirtualIp>(map: ReadonlyMap<number, T>): Map<number, T> =>
+      const byRequest = <T extends AskedVirtualIp>(map: ReadonlyMap<Address, T>): Map<Address, T> =>
         new Map([...map].filter(([, { origin }]) => origin === "request"));
       const served = byRequest(this.#serving.current);
       const waiting = byRequest(this.#saved.waiting);
       const links = await this.#serving.lookAtLinks();
       for (const settings of configured) {
-        const { addressHost } = settings;
-        served.delete(addressHost);
-        waiting.delete(addressHost);
-        const next = this.#reloaded(settings, this.#saved.find(addressHost), links);
-        if (!isWaiting(next)) served.set(addressHost, next);
+        const { address } = settings;
+        served.delete(address);
+        waiting.delete(address);
+        const next = this.#reloaded(settings, this.#saved.find(address), links);
+        if (!isWaiting(next)) served.set(address, next);
         // What is answered now is not given up for an interface that is not there: that is a slip of the pen.
-        else if (!isMissingOnHost(next.why) || this.#serving.current.has(addressHost)) throw next.why;
-        else waiting.set(addressHost, next);
+        else if (!isMissingOnHost(next.why) || this.#serving.current.has(address)) throw next.why;
+        else waiting.set(address, next);
       }
       await this.#saved.change(served, waiting);
       this.#log.info({ virtualIps: this.#vips() }, "reloaded");
@@ -386,30 +382,30 @@ export class Daemon {
   }
 
   #reloaded(
-    settings: VirtualIpSettings,
+    settings: VirtualIp,
     before: ServedVirtualIp | WaitingVirtualIp | undefined,
     links: readonly Link[],
   ): ServedVirtualIp | WaitingVirtualIp {
     const origin = "config" as const;
-    const asked = { settings, origin, localBuckets: settings.localBuckets };
-    if (before === undefined) return resolveOrWait(asked, links, this.#engines);
+    const next = { settings, origin, localBuckets: settings.localBuckets };
+    if (before === undefined) return resolveOrWait(next, links, this.#engines);
     // A bucket that was moved is another node's now, also where it would come back with another interface or engine.
-    const isSetUnchanged = String(before.settings.localBuckets) === String(settings.localBuckets);
-    const staysMoved = isSetUnchanged && haveSameBuckets(before.settings, settings);
+    const asked = compare(before.settings, settings);
+    const staysMoved = agree(asked, "localBuckets", ...meaningOfBuckets);
     const localBuckets = staysMoved ? before.localBuckets : settings.localBuckets;
     // What is asked for as before stays as it is, even while its interface is away.
-    if (!isWaiting(before) && asksForTheSame(before.settings, settings)) {
+    if (!isWaiting(before) && agreeBut(asked, "localBuckets")) {
       return { ...before, settings, origin, localBuckets };
     }
     const wasServed = !isWaiting(before) && before.settings.nic === settings.nic;
-    const next = resolveOrWait({ ...asked, localBuckets, wasServed }, links, this.#engines);
-    if (isWaiting(next) || isWaiting(before) || !differsOnlyInBuckets(before, next)) return next;
-    return { ...next, isAdopted: before.isAdopted };
+    const resolved = resolveOrWait({ ...next, localBuckets, wasServed }, links, this.#engines);
+    if (isWaiting(resolved) || isWaiting(before) || !isSetUpAlike(before, resolved)) return resolved;
+    return { ...resolved, isAdopted: before.isAdopted };
   }
 
   /** Of a virtual IP that is served or waits. */
-  settingsOf(addressHost: number): VirtualIpSettings | undefined {
-    return this.#saved.find(addressHost)?.settings;
+  settingsOf(address: Address): VirtualIp | undefined {
+    return this.#saved.find(address)?.settings;
   }
 
   /**
@@ -417,12 +413,12 @@ export class Daemon {
    *
    * @throws CLUSTERIP_NO_NETWORK
    */
-  async findNetwork(addressHost: number, nic?: string): Promise<FoundNetwork> {
-    return findNetwork(addressHost, await listLinks(), listLinkRoutes(), nic);
+  async findNetwork(address: Address, nic?: string): Promise<FoundNetwork> {
+    return findNetwork(address, await listLinks(), listLinkRoutes(), nic);
   }
 
-  buckets(addressHost: number): BucketSet {
-    return this.#asked(addressHost).localBuckets;
+  buckets(address: Address): BucketSet {
+    return this.#asked(address).localBuckets;
   }
 
   /** Between two changes, never amid one. */
@@ -432,28 +428,28 @@ export class Daemon {
     );
   }
 
-  statusOf(addressHost: number): Promise<VirtualIpStatus> {
+  statusOf(address: Address): Promise<VirtualIpStatus> {
     return this.#transaction(async () => {
-      const asked = this.#asked(addressHost);
+      const asked = this.#asked(address);
       return isWaiting(asked) ? waitingStatus(asked) : this.#statusOf(asked);
     });
   }
 
   #statusOf(virtualIp: ServedVirtualIp): VirtualIpStatus {
-    const served = this.#serving.current.get(virtualIp.settings.addressHost) ?? virtualIp;
+    const served = this.#serving.current.get(virtualIp.settings.address) ?? virtualIp;
     return virtualIpStatus(served, this.#engines);
   }
 
   /** @throws CLUSTERIP_NOT_FOUND; for one that waits its own code */
-  #served(addressHost: number): ServedVirtualIp {
-    const asked = this.#asked(addressHost);
+  #served(address: Address): ServedVirtualIp {
+    const asked = this.#asked(address);
     if (isWaiting(asked)) throw asked.why;
     return asked;
   }
 
   /** Served or waiting; @throws CLUSTERIP_NOT_FOUND */
-  #asked(addressHost: number): ServedVirtualIp | WaitingVirtualIp {
-    const found = this.#saved.find(addressHost);
+  #asked(address: Address): ServedVirtualIp | WaitingVirtualIp {
+    const found = this.#saved.find(address);
     if (found !== undefined) return found;
     const vips = this.#vips();
     throw new ClusterIpError(
@@ -471,13 +467,13 @@ export class Daemon {
   summary(): string {
     const parts = this.#saved.all.map((asked) => {
       const buckets = formatBuckets(asked.localBuckets) || "no bucket";
-      return `${asked.settings.vip} (${isWaiting(asked) ? "waits" : buckets})`;
+      return `${asked.settings.address} (${isWaiting(asked) ? "waits" : buckets})`;
     });
     return parts.length === 0 ? "no virtual IP" : parts.join(", ");
   }
 
   #vips(): readonly string[] {
-    return this.#saved.all.map(({ settings }) => settings.vip);
+    return this.#saved.all.map(({ settings }) => settings.address);
   }
 
   #transaction<T>(task: () => Promise<T>): Promise<T> {
@@ -540,7 +536,7 @@ export class Daemon {
       throw error;
     }
     if (this.#serving.repairs.nft.count === before) return;
-    for (const addressHost of this.#serving.current.keys()) void this.announce(addressHost, CORRECTION);
+    for (const address of this.#serving.current.keys()) void this.announce(address, CORRECTION);
   }
 
   /** What others claim is over by itself, some time after they have stopped: no reason to look more often. */

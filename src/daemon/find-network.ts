@@ -3,9 +3,10 @@
  * without a router. Never what the virtual IP's own entry says: it is on some nodes and not on others.
  */
 import { ClusterIpError } from "../core/errors.ts";
-import { formatIpv4, networkHolds } from "../core/ipv4.ts";
 import type { Link } from "../host/ip.ts";
 import type { LinkRoute } from "../host/routes.ts";
+import type { Address } from "../model/address.ts";
+import { networkHolds } from "../model/network.ts";
 
 /**
  * The length of the longest prefix of an interface's networks that hold the address; undefined: none does.
@@ -13,25 +14,23 @@ import type { LinkRoute } from "../host/routes.ts";
  * @param most networks with a longer prefix do not count
  */
 export function findPrefixLength(
-  addressHost: number,
+  address: Address,
   link: Link,
   routes: readonly LinkRoute[],
   most = 32,
 ): number | undefined {
-  const own = link.addresses.filter((a) => a.addressHost === addressHost).map((a) => a.prefixLength);
+  const own = link.addresses.filter((a) => a.address === address).map((a) => a.prefixLength);
   const networks = [
     // Also where its route is somebody else's business (noprefixroute), or hidden behind the virtual IP's.
-    ...link.addresses.filter((a) => a.addressHost !== addressHost),
+    ...link.addresses.filter((a) => a.address !== address),
     ...routes
       .filter(
         ({ device, isOurs, prefixLength }) => device === link.name && !isOurs && !own.includes(prefixLength),
       )
-      .map(({ networkHost, prefixLength }) => ({ addressHost: networkHost, prefixLength })),
+      .map(({ network, prefixLength }) => ({ address: network, prefixLength })),
   ];
   const lengths = networks
-    .filter(
-      (n) => n.prefixLength <= Math.min(most, 31) && networkHolds(n.addressHost, n.prefixLength, addressHost),
-    )
+    .filter((n) => n.prefixLength <= Math.min(most, 31) && networkHolds(n.address, n.prefixLength, address))
     .map(({ prefixLength }) => prefixLength);
   return lengths.length === 0 ? undefined : Math.max(...lengths);
 }
@@ -48,7 +47,7 @@ export interface FoundNetwork {
  * @throws CLUSTERIP_NO_NETWORK
  */
 export function findNetwork(
-  addressHost: number,
+  address: Address,
   links: readonly Link[],
   routes: readonly LinkRoute[],
   nic?: string,
@@ -56,13 +55,13 @@ export function findNetwork(
   const [best] = links
     .filter(({ name, type }) => (nic === undefined ? type === "ether" : name === nic))
     .flatMap((link): FoundNetwork[] => {
-      const prefixLength = findPrefixLength(addressHost, link, routes);
+      const prefixLength = findPrefixLength(address, link, routes);
       return prefixLength === undefined ? [] : [{ nic: link.name, prefixLength }];
     })
     .sort((a, b) => b.prefixLength - a.prefixLength);
   if (best !== undefined) return best;
   throw new ClusterIpError(
     "CLUSTERIP_NO_NETWORK",
-    `No network of ${nic ?? "any interface"} holds ${formatIpv4(addressHost)}: give nic and cidr_netmask, or an address of its network to an interface.`,
+    `No network of ${nic ?? "any interface"} holds ${address}: give nic and cidr_netmask, or an address of its network to an interface.`,
   );
 }

@@ -14,6 +14,7 @@
  * and only with `route_localnet`.
  */
 import type { Link, OwnAddress, PlacedAddress } from "../host/ip.ts";
+import type { Address } from "../model/address.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
 
 /** It need not be up: an address of a device that is down is local as well. */
@@ -29,9 +30,9 @@ export function homeOf(nic: string, links: readonly Link[]): string {
 }
 
 /** Whether somebody else has the address where a virtual IP on this interface may have it. */
-export function isSetByOthers(addressHost: number, nic: string, links: readonly Link[]): boolean {
+export function isSetByOthers(address: Address, nic: string, links: readonly Link[]): boolean {
   return candidates(nic, links).some(({ addresses }) =>
-    addresses.some((a) => a.addressHost === addressHost && !a.isOurs),
+    addresses.some((a) => a.address === address && !a.isOurs),
   );
 }
 
@@ -47,7 +48,7 @@ function candidates(nic: string, links: readonly Link[]): readonly Link[] {
  * @param device of its engine, if that has one: its reverse-path filter wants an address there
  */
 export function placesOf(
-  { settings: { vip, nic }, isAdopted }: Pick<ServedVirtualIp, "settings" | "isAdopted">,
+  { settings: { address: vip, nic }, isAdopted }: Pick<ServedVirtualIp, "settings" | "isAdopted">,
   device: string | undefined,
   links: readonly Link[],
 ): readonly PlacedAddress[] {
@@ -70,12 +71,12 @@ export function withdrawnPlaces(
   device: string | undefined,
   links: readonly Link[],
 ): readonly PlacedAddress[] {
-  const { vip, nic, addressHost } = virtualIp.settings;
+  const { address, nic } = virtualIp.settings;
   const found = links.flatMap((link) =>
     link.addresses
-      .filter((a) => a.addressHost === addressHost && a.prefixLength === 32)
+      .filter((a) => a.address === address && a.prefixLength === 32)
       .filter((a) => a.isOurs || (!virtualIp.isAdopted && [nic, homeOf(nic, links)].includes(link.name)))
-      .map((): PlacedAddress => ({ vip, device: link.name, scope: "link" })),
+      .map((): PlacedAddress => ({ vip: address, device: link.name, scope: "link" })),
   );
   const wanted = placesOf(virtualIp, device, links).filter((place) =>
     links.some((l) => l.name === place.device),
@@ -92,7 +93,7 @@ export function isFormerPlace(
 ): boolean {
   return [...served].some((virtualIp) => {
     const { settings, isAdopted } = virtualIp;
-    if (settings.vip !== vip || isAdopted) return false;
+    if (settings.address !== vip || isAdopted) return false;
     const isPlace = placesOf(virtualIp, undefined, links).some((place) => place.device === device);
     return !isPlace && [settings.nic, homeOf(settings.nic, links)].includes(device);
   });

@@ -1,7 +1,7 @@
 /** What the nft tables have to know of the interfaces that there are. */
-import { formatIpv4, netmaskOf } from "../core/ipv4.ts";
 import type { Link } from "../host/ip.ts";
 import type { OwnNetwork, PresentNic } from "../host/nft.ts";
+import { formatNetwork } from "../model/network.ts";
 
 /** @param vips all that this host serves: none of them is its own address, also where somebody else has set it */
 export function presentNics(links: readonly Link[], vips: ReadonlySet<string>): readonly PresentNic[] {
@@ -17,10 +17,10 @@ export function presentNics(links: readonly Link[], vips: ReadonlySet<string>): 
 
 function ownNetworks({ addresses }: Link, vips: ReadonlySet<string>): readonly OwnNetwork[] {
   return addresses
-    .filter((a) => !a.isOurs && a.scope !== "host" && !vips.has(formatIpv4(a.addressHost)))
-    .map(({ addressHost, prefixLength }) => ({
-      address: formatIpv4(addressHost),
-      network: `${formatIpv4((addressHost & netmaskOf(prefixLength)) >>> 0)}/${prefixLength}`,
+    .filter((a) => !a.isOurs && a.scope !== "host" && !vips.has(a.address))
+    .map(({ address, prefixLength }) => ({
+      address,
+      network: formatNetwork(address, prefixLength),
       prefixLength,
     }));
 }

@@ -6,7 +6,7 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
 import type { Reach } from "../host/reach.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { homeOf } from "./placement.ts";
 import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
 
@@ -105,7 +105,7 @@ export function keepsMulticast({ bridge }: Link): boolean {
   return bridge?.isSnooping === true && bridge.router !== ALWAYS_ROUTER;
 }
 
-function problemOfWay({ vip }: VirtualIpSettings, { reach, unanswered }: HostView): readonly HostProblem[] {
+function problemOfWay({ address: vip }: VirtualIp, { reach, unanswered }: HostView): readonly HostProblem[] {
   const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, vip }];
   if (reach?.withoutLocalRoute.has(vip) === true) {
     const what = `The kernel does not take packets to ${vip} for its own`;
@@ -123,18 +123,14 @@ function problemOfWay({ vip }: VirtualIpSettings, { reach, unanswered }: HostVie
   );
 }
 
-function addressElsewhere(
-  { vip, nic, addressHost }: VirtualIpSettings,
-  { links, device }: HostView,
-): readonly HostProblem[] {
+function addressElsewhere({ address, nic }: VirtualIp, { links, device }: HostView): readonly HostProblem[] {
   const elsewhere = links.find(
     ({ name, addresses }) =>
-      ![nic, homeOf(nic, links), device].includes(name) &&
-      addresses.some((a) => a.addressHost === addressHost),
+      ![nic, homeOf(nic, links), device].includes(name) && addresses.some((a) => a.address === address),
   );
   if (elsewhere === undefined) return [];
-  const message = `${vip} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
-  return [{ code: "address-elsewhere", message, vip }];
+  const message = `${address} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
+  return [{ code: "address-elsewhere", message, vip: address }];
 }
 
 /** Of what has to be there before a virtual IP can be served; `not-served` for everything else. */
@@ -143,7 +139,7 @@ const codeOfMissing: Partial<Record<ErrorCode, ProblemCode>> = {
   CLUSTERIP_NO_NETWORK: "network-missing",
 };
 
-export function waitingProblem({ settings: { vip }, why }: WaitingVirtualIp): HostProblem {
+export function waitingProblem({ settings: { address: vip }, why }: WaitingVirtualIp): HostProblem {
   const code = codeOfMissing[why.code] ?? "not-served";
   return { code, message: `${vip} is not served: ${why.message}`, vip };
 }
@@ -151,12 +147,12 @@ export function waitingProblem({ settings: { vip }, why }: WaitingVirtualIp): Ho
 /** The first problem that leaves frames to this virtual IP unanswered, or answered by the wrong one. */
 export function breakingProblem(
   problems: readonly HostProblem[],
-  { vip, nic }: { readonly vip: string; readonly nic: string },
+  { address, nic }: Pick<VirtualIp, "address" | "nic">,
 ): HostProblem | undefined {
   return problems.find(
     (problem) =>
       problemCodes[problem.code].isBreaking &&
       (problem.nic === undefined || problem.nic === nic) &&
-      (problem.vip === undefined || problem.vip === vip),
+      (problem.vip === undefined || problem.vip === address),
   );
 }

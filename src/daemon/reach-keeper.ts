@@ -3,7 +3,6 @@
  * to do. What a bridge had before is remembered, and put back when nothing is served on it any more.
  */
 import { messageOf } from "../core/errors.ts";
-import { formatIpv4, netmaskOf } from "../core/ipv4.ts";
 import { UnansweredWatch } from "../core/unanswered.ts";
 import { type Link, listLinks } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
@@ -15,6 +14,7 @@ import {
   setMulticastRouter,
 } from "../host/reach.ts";
 import { readWatch } from "../host/watch-rules.ts";
+import { addressAfter, networkOf } from "../model/network.ts";
 import type { Log } from "./log.ts";
 import { homeOf } from "./placement.ts";
 import { ALWAYS_ROUTER, keepsMulticast } from "./problems.ts";
@@ -73,7 +73,11 @@ export class ReachKeeper {
     try {
       const questions = virtualIps
         .filter(({ settings }) => links.find(({ name }) => name === settings.nic)?.isUp === true)
-        .map(({ settings: { vip, nic } }) => ({ vip, nic, neighbours: neighboursOf(nic, links) }));
+        .map(({ settings: { address, nic } }) => ({
+          vip: address,
+          nic,
+          neighbours: neighboursOf(nic, links),
+        }));
       this.#reach = await lookAtReach(questions);
       this.#unanswered = this.#watch.observe(await readWatch(TABLE_NAME), performance.now());
     } catch (error) {
@@ -85,11 +89,11 @@ export class ReachKeeper {
   async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly string[]> {
     const done: string[] = [];
     for (const { settings } of virtualIps) {
-      const { vip, nic, addressHost } = settings;
-      if (this.#reach?.withoutLocalRoute.has(vip) !== true) continue;
+      const { address, nic } = settings;
+      if (this.#reach?.withoutLocalRoute.has(address) !== true) continue;
       const holdersNow = async (): Promise<{ links: readonly Link[]; holders: readonly Link[] }> => {
         const links = await listLinks();
-        const holders = links.filter(({ addresses }) => addresses.some((a) => a.addressHost === addressHost));
+        const holders = links.filter(({ addresses }) => addresses.some((a) => a.address === address));
         return { links, holders };
       };
       try {
@@ -98,14 +102,14 @@ export class ReachKeeper {
         const device = holders.find(({ name }) => name === homeOf(nic, links)) ?? holders[0];
         // In a VRF it is in a table whose number only the VRF knows.
         if (device === undefined || device.kind === "vrf") continue;
-        await restoreLocalRoute(vip, device.name);
+        await restoreLocalRoute(address, device.name);
         // The kernel takes the route away together with the address; but one that had gone before leaves a route by
         // which this host answers for an address that it does not have, without our tables some day.
         if ((await holdersNow()).holders.some(({ name }) => name === device.name)) {
-          done.push(`the local route of ${vip}`);
-        } else await removeLocalRoute(vip, device.name);
+          done.push(`the local route of ${address}`);
+        } else await removeLocalRoute(address, device.name);
       } catch (error) {
-        this.#log.error({ vip, error: messageOf(error) }, "the local route is not put back");
+        this.#log.error({ vip: address, error: messageOf(error) }, "the local route is not put back");
       }
     }
     return done;
@@ -164,9 +168,9 @@ export async function restoreBridges(
 /** One address of each network that the interface has an address in: the first one, or the second where that is its own. */
 function neighboursOf(nic: string, links: readonly Link[]): readonly string[] {
   const addresses = links.find(({ name }) => name === nic)?.addresses ?? [];
-  return addresses.flatMap(({ addressHost, prefixLength, isOurs }) => {
+  return addresses.flatMap(({ address, prefixLength, isOurs }) => {
     if (isOurs || prefixLength > 30) return [];
-    const network = (addressHost & netmaskOf(prefixLength)) >>> 0;
-    return [formatIpv4(network + (addressHost === network + 1 ? 2 : 1))];
+    const first = addressAfter(networkOf(address, prefixLength), 1);
+    return [address === first ? addressAfter(first, 1) : first];
   });
 }

@@ -1,23 +1,21 @@
 /** A second request for a virtual IP has to mean the same one: the kernel target accepted and ignored other numbers. */
 import { ClusterIpError } from "../core/errors.ts";
+import { compare } from "../model/compare.ts";
 import { type OurSetting, settingNames } from "../model/kernel-words.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
-import { isWaiting, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
+import { inForce, isWaiting, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
 
 /**
  * @param wanted whose local buckets do not matter; no MAC and engine `auto` mean whichever is served
  * @throws CLUSTERIP_EXISTS with every setting that differs
  */
-export function requireSame(served: ServedVirtualIp, wanted: VirtualIpSettings): void {
+export function requireSame(served: ServedVirtualIp, wanted: VirtualIp): void {
   const engine = wanted.engine === "auto" ? served.engine : wanted.engine;
-  const differences = [
-    ...differingSettings(served, wanted),
-    ...(engine === served.engine ? [] : [`engine ${served.engine}, not ${engine}`]),
-  ];
+  const differences = describe(inForce(served), { ...wanted, engine }, [...ofBucket, "engine"]);
   if (differences.length === 0) return;
   throw new ClusterIpError(
     "CLUSTERIP_EXISTS",
-    `${wanted.vip} is served already, with ${differences.join("; ")}: give all its buckets up first ('clusterip del ${wanted.vip}', or stop the resource), then change them.`,
+    `${wanted.address} is served already, with ${differences.join("; ")}: give all its buckets up first ('clusterip del ${wanted.address}', or stop the resource), then change them.`,
   );
 }
 
@@ -29,28 +27,31 @@ export function requireSame(served: ServedVirtualIp, wanted: VirtualIpSettings):
  */
 export function requireSameBucket(
   served: ServedVirtualIp | WaitingVirtualIp,
-  wanted: VirtualIpSettings | undefined,
+  wanted: VirtualIp | undefined,
 ): void {
-  const clusterMac = isWaiting(served) ? undefined : served.clusterMac;
-  const { settings } = served;
-  const differences = wanted === undefined ? [] : differingSettings({ settings, clusterMac }, wanted);
+  const known = isWaiting(served) ? { ...served.settings, clusterMac: undefined } : inForce(served);
+  const differences = wanted === undefined ? [] : describe(known, wanted, ofBucket);
   if (differences.length === 0) return;
   throw new ClusterIpError(
     "CLUSTERIP_NOT_FOUND",
-    `${served.settings.vip} is served with ${differences.join("; ")}: its buckets are somebody else's.`,
+    `${served.settings.address} is served with ${differences.join("; ")}: its buckets are somebody else's.`,
   );
 }
 
-function differingSettings(
-  { settings, clusterMac }: { settings: VirtualIpSettings; clusterMac: string | undefined },
-  wanted: VirtualIpSettings,
-): readonly string[] {
-  const pairs: readonly (readonly [name: OurSetting, served: unknown, wanted: unknown])[] = [
-    ["nic", settings.nic, wanted.nic],
-    ["bucketCount", settings.bucketCount, wanted.bucketCount],
-    ["hashMode", settings.hashMode, wanted.hashMode],
-    ["hashInit", settings.hashInit, wanted.hashInit],
-    ["clusterMac", clusterMac ?? wanted.clusterMac, wanted.clusterMac ?? clusterMac],
-  ];
-  return pairs.filter(([, a, b]) => a !== b).map(([name, a, b]) => `${settingNames[name]} ${a}, not ${b}`);
+/** Which bucket of which virtual IP is meant. */
+const ofBucket = ["nic", "bucketCount", "hashMode", "hashInit", "clusterMac"] as const;
+
+/** Of the settings, those that differ, half a sentence each; a MAC that one of the two does not know differs from none. */
+function describe(served: VirtualIp, wanted: VirtualIp, names: readonly OurSetting[]): readonly string[] {
+  const clusterMac = wanted.clusterMac ?? served.clusterMac;
+  const differences = compare(
+    { ...served, clusterMac: served.clusterMac ?? clusterMac },
+    { ...wanted, clusterMac },
+  );
+  return names.flatMap((name) => {
+    const difference = differences.get(name);
+    return difference === undefined
+      ? []
+      : [`${settingNames[name]} ${difference.left}, not ${difference.right}`];
+  });
 }

@@ -1,14 +1,15 @@
 /** From the settings of a virtual IP to what this host serves, with every reason why it cannot. */
 import { deriveClusterMac, usualBroadcast } from "../core/cluster-mac.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
-import { formatIpv4 } from "../core/ipv4.ts";
-import type { EngineName } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import { listLinkRoutes } from "../host/routes.ts";
+import { type Address, ipv4Host } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
+import { agree, compare, setUp } from "../model/compare.ts";
+import { type Mac, toClusterMac } from "../model/mac.ts";
+import type { EngineName, VirtualIp } from "../model/virtual-ip.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
 import { findPrefixLength } from "./find-network.ts";
 import { homeOf, isSetByOthers } from "./placement.ts";
 import { whyUnfit } from "./unfit-address.ts";
@@ -17,7 +18,7 @@ export type Origin = "config" | "request";
 
 /** What somebody wants served, whether it is or not. */
 export interface AskedVirtualIp {
-  readonly settings: VirtualIpSettings;
+  readonly settings: VirtualIp;
   readonly origin: Origin;
   /** in force now; `settings.localBuckets` is what it began with */
   readonly localBuckets: BucketSet;
@@ -28,7 +29,7 @@ export interface AskedVirtualIp {
 export interface ServedVirtualIp extends AskedVirtualIp {
   /** what `settings.engine` came to */
   readonly engine: EngineName;
-  readonly clusterMac: string;
+  readonly clusterMac: Mac;
   /** the address was there before, set by somebody else: it stays when we go */
   readonly isAdopted: boolean;
 }
@@ -38,9 +39,9 @@ export interface WaitingVirtualIp extends AskedVirtualIp {
   readonly why: ClusterIpError;
 }
 
-/** By address, host order. */
-export type ServedMap = ReadonlyMap<number, ServedVirtualIp>;
-export type WaitingMap = ReadonlyMap<number, WaitingVirtualIp>;
+/** By address. */
+export type ServedMap = ReadonlyMap<Address, ServedVirtualIp>;
+export type WaitingMap = ReadonlyMap<Address, WaitingVirtualIp>;
 
 /** What the host may get later: an interface, or an address on it. Everything else stays wrong until somebody mends it. */
 const missingCodes: ReadonlySet<ErrorCode> = new Set(["CLUSTERIP_NO_NIC", "CLUSTERIP_NO_NETWORK"]);
@@ -75,7 +76,7 @@ export function toRefusal(error: unknown): ClusterIpError {
 
 /** @throws ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
 export function resolveVirtualIp(
-  settings: VirtualIpSettings,
+  settings: VirtualIp,
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
@@ -100,10 +101,10 @@ export function resolveVirtualIp(
   for (const other of links) {
     const isElsewhere = ![link.name, homeOf(link.name, links), engines.device].includes(other.name);
     // What we have set ourselves on another interface is a remainder, and is removed.
-    if (isElsewhere && other.addresses.some((a) => a.addressHost === settings.addressHost && !a.isOurs)) {
+    if (isElsewhere && other.addresses.some((a) => a.address === settings.address && !a.isOurs)) {
       throw new ClusterIpError(
         "CLUSTERIP_ADDRESS_IN_USE",
-        `${settings.vip} is already an address of ${other.name}: remove it there, or serve it on ${other.name}.`,
+        `${settings.address} is already an address of ${other.name}: remove it there, or serve it on ${other.name}.`,
       );
     }
   }
@@ -116,46 +117,34 @@ export function resolveVirtualIp(
     engine,
     clusterMac: settings.clusterMac ?? derivedMac(settings, link),
     localBuckets: settings.localBuckets,
-    isAdopted: isSetByOthers(settings.addressHost, link.name, links),
+    isAdopted: isSetByOthers(settings.address, link.name, links),
   };
 }
 
-function derivedMac({ addressHost, vip, prefixLength }: VirtualIpSettings, link: Link): string {
+function derivedMac({ address, prefixLength }: VirtualIp, link: Link): Mac {
   // As IPaddr2: with cidr_netmask=32, which is common, the broadcast address is still that of the interface's network.
   // Where that has none, it is that of the prefix, so that this node has the MAC that the others have.
-  const found = findPrefixLength(addressHost, link, listLinkRoutes(), prefixLength);
+  const found = findPrefixLength(address, link, listLinkRoutes(), prefixLength);
   const length = prefixLength ?? found;
   if (length !== undefined && (found !== undefined || length <= 30)) {
-    return deriveClusterMac(addressHost, length, usualBroadcast(addressHost, found ?? length));
+    const addressHost = ipv4Host(address);
+    return toClusterMac(deriveClusterMac(addressHost, length, usualBroadcast(addressHost, found ?? length)));
   }
   const networks = link.addresses
-    .filter((a) => !a.isOurs && a.addressHost !== addressHost)
-    .map((a) => `${formatIpv4(a.addressHost)}/${a.prefixLength}`);
+    .filter((a) => !a.isOurs && a.address !== address)
+    .map((a) => `${a.address}/${a.prefixLength}`);
   throw new ClusterIpError(
     "CLUSTERIP_NO_NETWORK",
-    `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${vip}, so its cluster MAC cannot be derived: give --clustermac.`,
+    `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${address}, so its cluster MAC cannot be derived: give --clustermac.`,
   );
 }
 
-/** Whether two served virtual IPs differ in nothing but the local buckets. */
-export function differsOnlyInBuckets(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
-  return (
-    a.settings.addressHost === b.settings.addressHost &&
-    a.settings.nic === b.settings.nic &&
-    haveSameBuckets(a.settings, b.settings) &&
-    a.engine === b.engine &&
-    a.clusterMac === b.clusterMac
-  );
+/** As it is served: with what was left open, and the buckets that were moved. */
+export function inForce({ settings, engine, clusterMac, localBuckets }: ServedVirtualIp): VirtualIp {
+  return { ...settings, engine, clusterMac, localBuckets };
 }
 
-/** Whether a bucket has the same flows in both: then its owner may keep it. */
-export function haveSameBuckets(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
-  return a.bucketCount === b.bucketCount && a.hashMode === b.hashMode && a.hashInit === b.hashInit;
-}
-
-/** Whether two requests are the same but for the local buckets. */
-export function asksForTheSame(a: VirtualIpSettings, b: VirtualIpSettings): boolean {
-  const request = ({ localBuckets: _, ...rest }: VirtualIpSettings): string =>
-    JSON.stringify(rest, Object.keys(rest).sort());
-  return request(a) === request(b);
+/** Whether nothing has to be set up again for the one where the other is served. */
+export function isSetUpAlike(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
+  return agree(compare(inForce(a), inForce(b)), ...setUp);
 }

@@ -1,6 +1,8 @@
 /** What a starting daemon is asked to serve: its configuration file, and what was in force when the last one ended. */
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
-import { type AskedVirtualIp, haveSameBuckets } from "./resolve.ts";
+import type { Address } from "../model/address.ts";
+import { agree, compare, meaningOfBuckets } from "../model/compare.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
+import type { AskedVirtualIp } from "./resolve.ts";
 import type { SavedVirtualIp } from "./state-file.ts";
 
 /**
@@ -8,24 +10,24 @@ import type { SavedVirtualIp } from "./state-file.ts";
  * where it asks for the buckets that it asked for before, those that were moved since stay where they are.
  * A virtual IP that came by request comes back.
  *
- * @returns by address, host order
+ * @returns by address
  */
 export function restore(
-  configured: readonly VirtualIpSettings[],
+  configured: readonly VirtualIp[],
   saved: readonly SavedVirtualIp[],
-): Map<number, AskedVirtualIp> {
-  const asked = new Map<number, AskedVirtualIp>();
+): Map<Address, AskedVirtualIp> {
+  const asked = new Map<Address, AskedVirtualIp>();
   for (const settings of configured) {
-    asked.set(settings.addressHost, { settings, origin: "config", localBuckets: settings.localBuckets });
+    asked.set(settings.address, { settings, origin: "config", localBuckets: settings.localBuckets });
   }
   for (const entry of saved) {
-    const { addressHost, localBuckets, nic } = entry.settings;
-    const wanted = asked.get(addressHost);
+    const { address, localBuckets, nic } = entry.settings;
+    const wanted = asked.get(address);
     const isSameNic = (wanted?.settings.nic ?? nic) === nic;
     const before = isSameNic && !entry.isWaiting ? { wasServed: true } : {};
     if (wanted === undefined) {
       if (entry.origin === "config") continue;
-      asked.set(addressHost, {
+      asked.set(address, {
         settings: { ...entry.settings, localBuckets: entry.asked },
         origin: "request",
         localBuckets,
@@ -33,14 +35,13 @@ export function restore(
       });
     } else {
       const moved = isUnchanged(entry, wanted.settings) ? { localBuckets } : {};
-      asked.set(addressHost, { ...wanted, ...moved, ...before });
+      asked.set(address, { ...wanted, ...moved, ...before });
     }
   }
   return asked;
 }
 
-function isUnchanged({ origin, asked, settings }: SavedVirtualIp, wanted: VirtualIpSettings): boolean {
-  return (
-    origin === "config" && String(asked) === String(wanted.localBuckets) && haveSameBuckets(settings, wanted)
-  );
+function isUnchanged({ origin, asked, settings }: SavedVirtualIp, wanted: VirtualIp): boolean {
+  const differences = compare({ ...settings, localBuckets: asked }, wanted);
+  return origin === "config" && agree(differences, "localBuckets", ...meaningOfBuckets);
 }

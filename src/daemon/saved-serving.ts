@@ -6,9 +6,10 @@
 import { messageOf } from "../core/errors.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
+import type { Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
 import { inKernelWords } from "../model/kernel-words.ts";
-import type { VirtualIpSettings } from "../settings/virtual-ip.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import { type HostProblem, waitingProblem } from "./problems.ts";
 import type { BridgesBefore } from "./reach-keeper.ts";
@@ -57,8 +58,8 @@ export class SavedServing {
     return [...this.#serving.current.values(), ...this.#waiting.values()];
   }
 
-  find(addressHost: number): ServedVirtualIp | WaitingVirtualIp | undefined {
-    return this.#serving.current.get(addressHost) ?? this.#waiting.get(addressHost);
+  find(address: Address): ServedVirtualIp | WaitingVirtualIp | undefined {
+    return this.#serving.current.get(address) ?? this.#waiting.get(address);
   }
 
   /** What is wrong now, with what waits. */
@@ -70,30 +71,23 @@ export class SavedServing {
    * Serves the configuration and what was saved, as far as the host can; the rest waits. What a dead daemon left and
    * nobody asks for any more is removed.
    */
-  async start(configured: readonly VirtualIpSettings[]): Promise<void> {
+  async start(configured: readonly VirtualIp[]): Promise<void> {
     const saved = this.#state.read();
     const asked = restore(configured, saved);
     this.#serving.rememberBridges(this.#state.readBridges());
-    const wasOurs = new Set(
-      saved.flatMap((v) => (v.isAdopted || v.isWaiting ? [] : [v.settings.addressHost])),
-    );
+    const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted || v.isWaiting ? [] : [v.settings.address])));
     const links = await this.#serving.lookAtLinks();
     const { served, waiting } = this.#resolveAll(asked.values(), links);
-    for (const [addressHost, virtualIp] of served) {
+    for (const [address, virtualIp] of served) {
       // Our mark on it may have been lost with the daemon.
-      if (wasOurs.has(addressHost)) served.set(addressHost, { ...virtualIp, isAdopted: false });
+      if (wasOurs.has(address)) served.set(address, { ...virtualIp, isAdopted: false });
     }
     await this.#serving.removeStale(served);
     const wasThere = new Map(
-      saved.flatMap(({ isWaiting: waited, settings }) =>
-        waited ? [] : [[settings.addressHost, settings.nic]],
-      ),
+      saved.flatMap(({ isWaiting: waited, settings }) => (waited ? [] : [[settings.address, settings.nic]])),
     );
     try {
-      await this.#serving.change(
-        served,
-        ({ settings }) => wasThere.get(settings.addressHost) !== settings.nic,
-      );
+      await this.#serving.change(served, ({ settings }) => wasThere.get(settings.address) !== settings.nic);
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, "not all can be served together; trying one by one");
       await this.#serving.removeStale(new Map());
@@ -108,7 +102,7 @@ export class SavedServing {
   async change(served: ServedMap, waiting: WaitingMap = this.#waiting): Promise<void> {
     const previous = this.#serving.current;
     this.#save(served, waiting);
-    const leaving = new Set([...previous.keys()].filter((addressHost) => !served.has(addressHost)));
+    const leaving = new Set([...previous.keys()].filter((address) => !served.has(address)));
     try {
       // What goes, goes when everything else is in force: until then a failure is undone.
       await this.#serving.change(new Map([...[...previous].filter(([key]) => leaving.has(key)), ...served]));
@@ -121,30 +115,30 @@ export class SavedServing {
   }
 
   /** Asks for it no longer. @returns what is left of it for now, a sentence each */
-  async remove(addressHost: number): Promise<readonly string[]> {
-    const without = <T>(map: ReadonlyMap<number, T>): ReadonlyMap<number, T> =>
-      new Map([...map].filter(([key]) => key !== addressHost));
+  async remove(address: Address): Promise<readonly string[]> {
+    const without = <T>(map: ReadonlyMap<Address, T>): ReadonlyMap<Address, T> =>
+      new Map([...map].filter(([key]) => key !== address));
     const waiting = without(this.#waiting);
     this.#save(without(this.#serving.current), waiting);
     this.#waiting = waiting;
-    return this.#serving.current.has(addressHost) ? this.#serving.withdraw(new Set([addressHost])) : [];
+    return this.#serving.current.has(address) ? this.#serving.withdraw(new Set([address])) : [];
   }
 
   /** A move of buckets, which starts no process. */
-  setBuckets(addressHost: number, localBuckets: BucketSet): void {
+  setBuckets(address: Address, localBuckets: BucketSet): void {
     const { current } = this.#serving;
-    const waits = this.#waiting.get(addressHost);
+    const waits = this.#waiting.get(address);
     if (waits !== undefined) {
-      const waiting = new Map(this.#waiting).set(addressHost, { ...waits, localBuckets });
+      const waiting = new Map(this.#waiting).set(address, { ...waits, localBuckets });
       this.#save(current, waiting);
       this.#waiting = waiting;
       return;
     }
-    const served = current.get(addressHost);
+    const served = current.get(address);
     if (served === undefined) return;
-    this.#save(new Map(current).set(addressHost, { ...served, localBuckets }), this.#waiting);
+    this.#save(new Map(current).set(address, { ...served, localBuckets }), this.#waiting);
     try {
-      this.#serving.setBuckets(addressHost, localBuckets);
+      this.#serving.setBuckets(address, localBuckets);
     } catch (error) {
       this.#saveAgain(current, this.#waiting);
       throw error;
@@ -160,11 +154,10 @@ export class SavedServing {
       if (triesAll) this.#retryAt = performance.now() + RETRY_MS;
       const { served, waiting } = this.#resolveAll(due, this.#serving.links);
       const next = new Map([...this.#waiting, ...waiting]);
-      for (const addressHost of served.keys()) next.delete(addressHost);
+      for (const address of served.keys()) next.delete(address);
       await this.#serveEach(served.values(), next);
-      for (const [addressHost, virtualIp] of next) {
-        if (this.#waiting.get(addressHost)?.why.message !== virtualIp.why.message)
-          this.#logWaiting(virtualIp);
+      for (const [address, virtualIp] of next) {
+        if (this.#waiting.get(address)?.why.message !== virtualIp.why.message) this.#logWaiting(virtualIp);
       }
       this.#waiting = next;
     }
@@ -177,13 +170,13 @@ export class SavedServing {
   #resolveAll(
     asked: Iterable<AskedVirtualIp>,
     links: readonly Link[],
-  ): { readonly served: Map<number, ServedVirtualIp>; readonly waiting: Map<number, WaitingVirtualIp> } {
-    const served = new Map<number, ServedVirtualIp>();
-    const waiting = new Map<number, WaitingVirtualIp>();
+  ): { readonly served: Map<Address, ServedVirtualIp>; readonly waiting: Map<Address, WaitingVirtualIp> } {
+    const served = new Map<Address, ServedVirtualIp>();
+    const waiting = new Map<Address, WaitingVirtualIp>();
     for (const entry of asked) {
       const resolved = resolveOrWait(entry, links, this.#engines);
-      if (isWaiting(resolved)) waiting.set(entry.settings.addressHost, resolved);
-      else served.set(entry.settings.addressHost, resolved);
+      if (isWaiting(resolved)) waiting.set(entry.settings.address, resolved);
+      else served.set(entry.settings.address, resolved);
     }
     return { served, waiting };
   }
@@ -191,20 +184,20 @@ export class SavedServing {
   /** One by one; `waiting` gets those that fail. */
   async #serveEach(
     virtualIps: Iterable<ServedVirtualIp>,
-    waiting: Map<number, WaitingVirtualIp>,
+    waiting: Map<Address, WaitingVirtualIp>,
   ): Promise<void> {
     for (const virtualIp of virtualIps) {
       const { settings, origin, localBuckets } = virtualIp;
       try {
-        await this.#serving.change(new Map(this.#serving.current).set(settings.addressHost, virtualIp));
-        this.#log.info(inKernelWords({ vip: settings.vip, nic: settings.nic, localBuckets }), "serving");
+        await this.#serving.change(new Map(this.#serving.current).set(settings.address, virtualIp));
+        this.#log.info(inKernelWords({ vip: settings.address, nic: settings.nic, localBuckets }), "serving");
       } catch (error) {
-        waiting.set(settings.addressHost, { settings, origin, localBuckets, why: toRefusal(error) });
+        waiting.set(settings.address, { settings, origin, localBuckets, why: toRefusal(error) });
       }
     }
   }
 
-  #logWaiting({ settings: { vip }, why }: WaitingVirtualIp): void {
+  #logWaiting({ settings: { address: vip }, why }: WaitingVirtualIp): void {
     this.#log.warn({ vip, code: why.code }, `not served yet: ${why.message}`);
   }
 

@@ -13,13 +13,15 @@
  * other kind, the tables lift the guard: that one has let go by then, or both would deliver.
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import type { Engine, EngineName } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
 import { syncRoutes } from "../host/routes.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
+import type { Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
+import type { EngineName } from "../model/virtual-ip.ts";
 import { linkNamed } from "../settings/nic-name.ts";
 import {
   type AddressFailure,
@@ -80,7 +82,7 @@ export class Serving {
   #problems: readonly HostProblem[] = [];
   readonly #tables = new Tables();
   /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
-  readonly #withdrawn = new Map<number, ServedVirtualIp>();
+  readonly #withdrawn = new Map<Address, ServedVirtualIp>();
 
   readonly #reach: ReachKeeper;
 
@@ -198,12 +200,12 @@ export class Serving {
    *
    * @returns what is left for now, a sentence each
    */
-  async withdraw(addressHosts: ReadonlySet<number>): Promise<readonly string[]> {
+  async withdraw(addresses: ReadonlySet<Address>): Promise<readonly string[]> {
     let failures: readonly HostProblem[] = [];
     await this.#asChange(async () => {
-      const leaving = [...this.#current.values()].filter((v) => addressHosts.has(v.settings.addressHost));
-      this.#current = new Map([...this.#current].filter(([addressHost]) => !addressHosts.has(addressHost)));
-      for (const virtualIp of leaving) this.#withdrawn.set(virtualIp.settings.addressHost, virtualIp);
+      const leaving = [...this.#current.values()].filter((v) => addresses.has(v.settings.address));
+      this.#current = new Map([...this.#current].filter(([address]) => !addresses.has(address)));
+      for (const virtualIp of leaving) this.#withdrawn.set(virtualIp.settings.address, virtualIp);
       const silenced = leaving.flatMap((virtualIp) =>
         this.#attempt(virtualIp, () => this.#silence(virtualIp)),
       );
@@ -226,8 +228,7 @@ export class Serving {
 
   /** An engine that judges in place goes on as the guard of an address that is still there. */
   #silence(virtualIp: ServedVirtualIp): void {
-    if (this.#judgesInPlace(virtualIp))
-      this.#engineOf(virtualIp).setBuckets(virtualIp.settings.addressHost, []);
+    if (this.#judgesInPlace(virtualIp)) this.#engineOf(virtualIp).setBuckets(virtualIp.settings.address, []);
     else this.#detach(virtualIp);
   }
 
@@ -245,10 +246,10 @@ export class Serving {
       vip: address.vip,
       message: `${describeAddresses([address])} cannot be removed: ${message}`,
     }));
-    for (const [addressHost, virtualIp] of this.#withdrawn) {
-      if (failed.some(({ address }) => address.vip === virtualIp.settings.vip)) continue;
+    for (const [address, virtualIp] of this.#withdrawn) {
+      if (failed.some((failure) => failure.address.vip === address)) continue;
       const left = this.#attempt(virtualIp, () => this.#detach(virtualIp));
-      if (left.length === 0) this.#withdrawn.delete(addressHost);
+      if (left.length === 0) this.#withdrawn.delete(address);
       failures.push(...left);
     }
     try {
@@ -300,11 +301,11 @@ export class Serving {
 
   /** What comes back while something of it is still on its way out starts from nothing. */
   async #requireRemoved(next: ServedMap): Promise<void> {
-    if (![...next.keys()].some((addressHost) => this.#withdrawn.has(addressHost))) return;
+    if (![...next.keys()].some((address) => this.#withdrawn.has(address))) return;
     await this.#removeWithdrawn();
-    const stuck = [...next].find(([addressHost]) => this.#withdrawn.has(addressHost));
+    const stuck = [...next].find(([address]) => this.#withdrawn.has(address));
     if (stuck === undefined) return;
-    const { vip } = stuck[1].settings;
+    const { address: vip } = stuck[1].settings;
     throw new ClusterIpError("CLUSTERIP_HOST", `${vip} is still being removed: 'clusterip status' says why.`);
   }
 
@@ -319,7 +320,7 @@ export class Serving {
     // A virtual IP that moves to another interface stands in it twice: the old one stays guarded
     // until its address has gone.
     const leavingNic = [...previous.values()].filter(
-      ({ settings }) => next.get(settings.addressHost)?.settings.nic !== settings.nic,
+      ({ settings }) => next.get(settings.address)?.settings.nic !== settings.nic,
     );
     const superset = [...leavingNic, ...next.values(), ...this.#withdrawn.values()];
     const before = this.#ownAddresses(previous.values());
@@ -368,20 +369,20 @@ export class Serving {
     for (const attaching of plan.attachLast) await attach(attaching);
     for (const virtualIp of plan.detachLast) await detach(virtualIp);
     for (const { virtualIp, from } of plan.move) {
-      const { addressHost } = virtualIp.settings;
+      const { address } = virtualIp.settings;
       await step(
-        () => this.#engineOf(virtualIp).setBuckets(addressHost, virtualIp.localBuckets),
-        () => this.#engineOf(virtualIp).setBuckets(addressHost, from),
+        () => this.#engineOf(virtualIp).setBuckets(address, virtualIp.localBuckets),
+        () => this.#engineOf(virtualIp).setBuckets(address, from),
       );
     }
   }
 
   /** Moves buckets only: no process is started, the engine alone changes. */
-  setBuckets(addressHost: number, localBuckets: BucketSet): void {
-    const virtualIp = this.#current.get(addressHost);
+  setBuckets(address: Address, localBuckets: BucketSet): void {
+    const virtualIp = this.#current.get(address);
     if (virtualIp === undefined) return;
-    this.#engineOf(virtualIp).setBuckets(addressHost, localBuckets);
-    this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, localBuckets });
+    this.#engineOf(virtualIp).setBuckets(address, localBuckets);
+    this.#current = new Map(this.#current).set(address, { ...virtualIp, localBuckets });
   }
 
   /**
@@ -428,7 +429,7 @@ export class Serving {
       act();
       return [];
     } catch (error) {
-      return [this.#failure({ vip: settings.vip }, error)];
+      return [this.#failure({ vip: settings.address }, error)];
     }
   }
 
@@ -528,9 +529,9 @@ export class Serving {
 
   /** An address that somebody else had set and has removed is needed all the same: from now on it is ours. */
   #takeOverAdopted(): void {
-    for (const [addressHost, virtualIp] of this.#current) {
-      if (!virtualIp.isAdopted || isSetByOthers(addressHost, virtualIp.settings.nic, this.#links)) continue;
-      this.#current = new Map(this.#current).set(addressHost, { ...virtualIp, isAdopted: false });
+    for (const [address, virtualIp] of this.#current) {
+      if (!virtualIp.isAdopted || isSetByOthers(address, virtualIp.settings.nic, this.#links)) continue;
+      this.#current = new Map(this.#current).set(address, { ...virtualIp, isAdopted: false });
     }
   }
 
@@ -551,11 +552,11 @@ export class Serving {
 
   /** Where only the virtual IP is of its network, its interface has no route to the clients: it gets one. */
   #syncRoutes(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
-    const wanted = [...served.values()].flatMap(({ settings: { nic, addressHost, prefixLength } }) => {
+    const wanted = [...served.values()].flatMap(({ settings: { nic, address, prefixLength } }) => {
       const link = links.find(({ name }) => name === nic);
       if (prefixLength === undefined || prefixLength > 31 || link?.isUp !== true) return [];
-      const hasOwn = findPrefixLength(addressHost, link, [], prefixLength) !== undefined;
-      return hasOwn ? [] : [{ device: nic, addressHost, prefixLength }];
+      const hasOwn = findPrefixLength(address, link, [], prefixLength) !== undefined;
+      return hasOwn ? [] : [{ device: nic, address, prefixLength }];
     });
     return syncRoutes(wanted);
   }
@@ -570,20 +571,20 @@ export class Serving {
 
   #attach(virtualIp: ServedVirtualIp): void {
     const engine = this.#engineOf(virtualIp);
-    const { settings, clusterMac, localBuckets } = virtualIp;
-    const { addressHost, nic, hashMode, bucketCount, hashInit } = settings;
-    engine.attach({ addressHost, nic, clusterMac, hashMode, bucketCount, hashInit, localBuckets });
+    const { address, nic, hash, bucketCount } = virtualIp.settings;
+    const { clusterMac, localBuckets } = virtualIp;
+    engine.attach({ address, nic, clusterMac, hash, bucketCount, localBuckets });
     const ifindex = this.linkOf(nic)?.ifindex;
     if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
   }
 
   #detach(virtualIp: ServedVirtualIp): void {
-    this.#engineOf(virtualIp).detach(virtualIp.settings.addressHost, virtualIp.settings.nic);
+    this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
   }
 
   #render(virtualIps: Iterable<ServedVirtualIp>): string {
     const guarded = [...virtualIps].map((virtualIp) => ({
-      vip: virtualIp.settings.vip,
+      vip: virtualIp.settings.address,
       nic: virtualIp.settings.nic,
       clusterMac: virtualIp.clusterMac,
       isJudgedInPlace: this.#judgesInPlace(virtualIp),

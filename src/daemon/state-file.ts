@@ -26,11 +26,12 @@ import { basename, dirname, join } from "node:path";
 import { pino } from "pino";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { tryParseIpv4 } from "../core/ipv4.ts";
+import { type Address, tryParseIpv4Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
 import { toSettings } from "../model/kernel-words.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { readRegularFile } from "../settings/regular-file.ts";
-import { parseVirtualIp, type VirtualIpSettings } from "../settings/virtual-ip.ts";
+import { parseVirtualIp } from "../settings/virtual-ip.ts";
 import type { Log } from "./log.ts";
 import type { BridgesBefore } from "./reach-keeper.ts";
 import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
@@ -41,7 +42,7 @@ const MAX_BYTES = 4_194_304;
 
 export interface SavedVirtualIp {
   /** with the local buckets in force */
-  readonly settings: VirtualIpSettings;
+  readonly settings: VirtualIp;
   readonly origin: Origin;
   /** the local buckets that the configuration file or the request asked for */
   readonly asked: BucketSet;
@@ -164,7 +165,7 @@ export class StateFile {
       const { origin, asked, adopted, waits, ...rest } = lineSchema.parse(JSON.parse(line));
       const settings = parseVirtualIp(rest);
       const isReleased = (bucket: number): boolean =>
-        released.some((r) => r.addressHost === settings.addressHost && r.bucket === bucket);
+        released.some((r) => r.address === settings.address && r.bucket === bucket);
       const localBuckets = settings.localBuckets.filter((bucket) => !isReleased(bucket));
       const whose = { isAdopted: adopted, isWaiting: waits };
       return [{ settings: { ...settings, localBuckets }, origin, asked, ...whose }];
@@ -176,7 +177,7 @@ export class StateFile {
 }
 
 interface Release {
-  readonly addressHost: number;
+  readonly address: Address;
   readonly bucket: number;
   readonly file: string;
 }
@@ -195,10 +196,10 @@ function findReleases(state: string): readonly Release[] {
   return names.flatMap((name) => {
     if (!name.startsWith(prefix)) return [];
     const match = /^(.+)\.(\d+)$/.exec(name.slice(prefix.length));
-    const addressHost = tryParseIpv4(match?.[1] ?? "");
-    return addressHost === undefined || !isNote(join(directory, name))
+    const address = tryParseIpv4Address(match?.[1] ?? "");
+    return address === undefined || !isNote(join(directory, name))
       ? []
-      : [{ addressHost, bucket: Number(match?.[2]), file: join(directory, name) }];
+      : [{ address, bucket: Number(match?.[2]), file: join(directory, name) }];
   });
 }
 
@@ -222,8 +223,8 @@ function removeQuietly(file: string): void {
 
 /** What a clean-up has to know of the last daemon of this boot. */
 export interface SavedTraces {
-  /** the addresses that it had set itself, by address in host order, with the interface that it served them on */
-  readonly addresses: ReadonlyMap<number, string>;
+  /** the addresses that it had set itself, by address, with the interface that it served them on */
+  readonly addresses: ReadonlyMap<Address, string>;
   readonly bridges: BridgesBefore;
 }
 
@@ -231,7 +232,7 @@ export function savedTraces(socket: string): SavedTraces {
   const state = new StateFile(socket, pino({ level: "silent" }));
   const own = state.read().filter(({ isAdopted, isWaiting }) => !isAdopted && !isWaiting);
   return {
-    addresses: new Map(own.map(({ settings }) => [settings.addressHost, settings.nic])),
+    addresses: new Map(own.map(({ settings }) => [settings.address, settings.nic])),
     bridges: state.readBridges(),
   };
 }
@@ -249,12 +250,12 @@ function toLine(
   clusterMac: string | undefined,
   whose: { readonly adopted?: boolean; readonly waits?: boolean },
 ): string {
-  const { vip, nic, bucketCount, hashMode, hashInit, prefixLength, engine } = settings;
+  const { address, nic, bucketCount, hash, prefixLength, engine } = settings;
   return JSON.stringify({
     ...toSettings({
-      ...{ vip, localBuckets, nic, bucketCount, hashMode },
+      ...{ address, localBuckets, nic, bucketCount, hashMode: hash.words },
       // As it is now: after a restart it must not depend on which addresses the interface has.
-      ...{ clusterMac, hashInit, prefixLength, engine },
+      ...{ clusterMac, hashInit: hash.seed, prefixLength, engine },
     }),
     origin,
     asked: settings.localBuckets,

@@ -1,9 +1,10 @@
 /** What the daemon says about itself: the JSON of the API and of `clusterip status --json`. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BucketCounters, EngineName, NicCounters, Tally } from "../engine/engine.ts";
+import type { BucketCounters, NicCounters, Tally } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
+import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
 import { packageRoot } from "../native.ts";
 import type { HostProblem } from "./problems.ts";
 import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
@@ -24,7 +25,7 @@ export interface VirtualIpStatus {
   readonly clusterMac: string | undefined;
   readonly hashInit: number;
   /** what was asked for, while it waits */
-  readonly engine: EngineName | "auto";
+  readonly engine: EngineChoice;
   /** why it is not served yet, a sentence; undefined while it is */
   readonly waitsBecause?: string;
   /** who asked for it: the configuration file or a request */
@@ -79,15 +80,15 @@ export function packageVersion(): string {
 
 export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {
   const { settings, clusterMac, localBuckets, origin, engine } = virtualIp;
-  const counters = engines.of(engine).counters(settings.addressHost);
+  const counters = engines.of(engine).counters(settings.address);
   return {
-    vip: settings.vip,
+    vip: settings.address,
     nic: settings.nic,
     bucketCount: settings.bucketCount,
     localBuckets,
-    hashMode: settings.hashMode,
+    hashMode: settings.hash.words,
     clusterMac,
-    hashInit: settings.hashInit,
+    hashInit: settings.hash.seed,
     engine,
     origin,
     buckets: counters.buckets.map((bucket) => ({ ...bucket, isLocal: localBuckets.includes(bucket.bucket) })),
@@ -99,7 +100,8 @@ export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet):
 const none: Tally = { frames: 0, bytes: 0 };
 
 export function waitingStatus({ settings, origin, localBuckets, why }: WaitingVirtualIp): VirtualIpStatus {
-  const { vip, nic, bucketCount, hashMode, clusterMac, hashInit, engine } = settings;
+  const { address: vip, nic, bucketCount, hash, clusterMac, engine } = settings;
+  const { words: hashMode, seed: hashInit } = hash;
   return {
     ...{ vip, nic, bucketCount, localBuckets, hashMode, clusterMac, hashInit, engine, origin },
     waitsBecause: why.message,

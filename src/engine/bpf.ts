@@ -7,12 +7,13 @@
  * everything else by the tc program. All counters are exact.
  */
 import { getSystemErrorName } from "node:util";
-import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { parseMac } from "../core/mac.ts";
+import { type Address, ipv4Address, ipv4Host } from "../model/address.ts";
 import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
+import type { EngineVirtualIp } from "../model/virtual-ip.ts";
 import { type NativeBpf, type NativeBpfDataplane, type XdpMode, xdpModes } from "../native.ts";
-import type { Engine, EngineVirtualIp, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
+import type { Engine, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
+import { nativeVirtualIp } from "./native-virtual-ip.ts";
 import { noFrames, sumTallies, talliesByReason, talliesByVerdict } from "./tallies.ts";
 
 /** `auto`: native where it pays. A knob for benchmarks and tests, not for operators. */
@@ -49,7 +50,7 @@ const driversWithoutXdp: ReadonlySet<string> = new Set([
 
 interface NicState {
   readonly dataplane: NativeBpfDataplane;
-  readonly virtualIps: Map<number, EngineVirtualIp>;
+  readonly virtualIps: Map<Address, EngineVirtualIp>;
   /** the maps are there: from the first binding on, with or without an interface */
   isPrepared: boolean;
   ifindex: number | undefined;
@@ -75,29 +76,29 @@ export class BpfEngine implements Engine {
   attach(virtualIp: EngineVirtualIp): void {
     const state = this.#nic(virtualIp.nic);
     if (state.isPrepared) guarded("The virtual IP cannot be attached", () => write(state, virtualIp));
-    state.virtualIps.set(virtualIp.addressHost, virtualIp);
+    state.virtualIps.set(virtualIp.address, virtualIp);
   }
 
-  detach(addressHost: number, nic: string): void {
+  detach(address: Address, nic: string): void {
     const state = this.#nics.get(nic);
-    if (state?.virtualIps.has(addressHost) !== true) return;
+    if (state?.virtualIps.has(address) !== true) return;
     guarded("The virtual IP cannot be detached", () => {
-      if (state.isPrepared) state.dataplane.removeVirtualIp(addressHost);
+      if (state.isPrepared) state.dataplane.removeVirtualIp(ipv4Host(address));
       if (state.virtualIps.size === 1) state.dataplane.detach();
     });
-    state.virtualIps.delete(addressHost);
+    state.virtualIps.delete(address);
     if (state.virtualIps.size === 0) this.#nics.delete(nic);
   }
 
-  setBuckets(addressHost: number, buckets: BucketSet): void {
-    const state = this.#stateOf(addressHost);
-    const virtualIp = state.virtualIps.get(addressHost);
+  setBuckets(address: Address, buckets: BucketSet): void {
+    const state = this.#stateOf(address);
+    const virtualIp = state.virtualIps.get(address);
     if (state.isPrepared) {
       guarded("The buckets cannot be changed", () =>
-        state.dataplane.setLocal(addressHost, bucketMask(buckets)),
+        state.dataplane.setLocal(ipv4Host(address), bucketMask(buckets)),
       );
     }
-    if (virtualIp !== undefined) state.virtualIps.set(addressHost, { ...virtualIp, localBuckets: buckets });
+    if (virtualIp !== undefined) state.virtualIps.set(address, { ...virtualIp, localBuckets: buckets });
   }
 
   bindNic(nic: string, ifindex: number | undefined): void {
@@ -142,12 +143,12 @@ export class BpfEngine implements Engine {
     });
   }
 
-  counters(addressHost: number): VirtualIpCounters {
-    const state = this.#stateOf(addressHost);
+  counters(address: Address): VirtualIpCounters {
+    const state = this.#stateOf(address);
     const native = state.isPrepared
-      ? guarded("The counters cannot be read", () => state.dataplane.virtualIpCounters(addressHost))
+      ? guarded("The counters cannot be read", () => state.dataplane.virtualIpCounters(ipv4Host(address)))
       : undefined;
-    const bucketCount = state.virtualIps.get(addressHost)?.bucketCount ?? 0;
+    const bucketCount = state.virtualIps.get(address)?.bucketCount ?? 0;
     const buckets = Array.from({ length: bucketCount }, (_, index) => ({
       bucket: index + 1,
       local: native?.local[index] ?? noFrames,
@@ -199,21 +200,14 @@ export class BpfEngine implements Engine {
     return state;
   }
 
-  #stateOf(addressHost: number): NicState {
-    for (const state of this.#nics.values()) if (state.virtualIps.has(addressHost)) return state;
+  #stateOf(address: Address): NicState {
+    for (const state of this.#nics.values()) if (state.virtualIps.has(address)) return state;
     throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
   }
 }
 
 function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
-  const settings = {
-    addressHost: virtualIp.addressHost,
-    clusterMac: parseMac(virtualIp.clusterMac),
-    hashMode: hashModes.indexOf(virtualIp.hashMode),
-    totalNodes: virtualIp.bucketCount,
-    hashInit: virtualIp.hashInit,
-    localMask: bucketMask(virtualIp.localBuckets),
-  };
+  const settings = nativeVirtualIp(virtualIp);
   try {
     dataplane.setVirtualIp(settings);
   } catch (error) {
@@ -227,7 +221,7 @@ function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
 function removeStaleVirtualIps({ dataplane, virtualIps, isPrepared }: NicState): void {
   if (!isPrepared) return;
   for (const { addressHost } of dataplane.virtualIps()) {
-    if (!virtualIps.has(addressHost)) dataplane.removeVirtualIp(addressHost);
+    if (!virtualIps.has(ipv4Address(addressHost))) dataplane.removeVirtualIp(addressHost);
   }
 }
 

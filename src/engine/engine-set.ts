@@ -6,8 +6,9 @@
  * from serving this host: privileged, one per network namespace, and gone with the process.
  */
 import { ClusterIpError } from "../core/errors.ts";
+import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
 import type { BpfEngine } from "./bpf.ts";
-import type { Engine, EngineName } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 
 export interface EngineParts {
   readonly userspace: Engine;
@@ -54,7 +55,7 @@ export class EngineSet {
   }
 
   /** Which engine serves for a choice; throws CLUSTERIP_NO_ENGINE. */
-  choose(choice: EngineName | "auto"): EngineName {
+  choose(choice: EngineChoice): EngineName {
     if (choice === "userspace") return choice;
     if (choice === "auto" && this.#parts.preferred === "userspace") return "userspace";
     const why = this.whyNoBpf;

@@ -7,23 +7,10 @@
  *    are not answered by the buckets gained;
  *  - nothing here touches addresses or nft: that is the host plumbing's.
  */
-import type { HashMode } from "../core/bucket.ts";
 import type { EngineDrop, Reason, Verdict } from "../core/verdict.ts";
+import type { Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
-
-export type EngineName = "userspace" | "bpf";
-
-export interface EngineVirtualIp {
-  /** host order */
-  readonly addressHost: number;
-  readonly nic: string;
-  /** six octets as text */
-  readonly clusterMac: string;
-  readonly hashMode: HashMode;
-  readonly bucketCount: number;
-  readonly hashInit: number;
-  readonly localBuckets: BucketSet;
-}
+import type { EngineName, EngineVirtualIp } from "../model/virtual-ip.ts";
 
 export interface Tally {
   readonly frames: number;
@@ -102,8 +89,8 @@ export interface Engine {
   reopenDevice(): void;
   /** An engine that judges in place takes new settings of a virtual IP that it has, without a gap. */
   attach(virtualIp: EngineVirtualIp): void;
-  detach(addressHost: number, nic: string): void;
-  setBuckets(addressHost: number, buckets: BucketSet): void;
+  detach(address: Address, nic: string): void;
+  setBuckets(address: Address, buckets: BucketSet): void;
   /** @param ifindex of the device that has the name now; undefined when there is none */
   bindNic(nic: string, ifindex: number | undefined): void;
   boundIfindex(nic: string): number | undefined;
@@ -111,7 +98,7 @@ export interface Engine {
   isJudging?(nic: string): boolean;
   /** Puts back what the interface has lost, to others or by going and coming; whether something was missing. */
   restoreNic?(nic: string): boolean;
-  counters(addressHost: number): VirtualIpCounters;
+  counters(address: Address): VirtualIpCounters;
   nicCounters(nic: string): NicCounters;
   close(): void;
 }

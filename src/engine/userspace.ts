@@ -3,14 +3,14 @@
  * through a TUN device.
  */
 import { getSystemErrorName } from "node:util";
-import { hashModes } from "../core/bucket.ts";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import { formatIpv4 } from "../core/ipv4.ts";
-import { parseMac } from "../core/mac.ts";
 import type { ForeignSampling } from "../core/sampling.ts";
+import { type Address, ipv4Host } from "../model/address.ts";
 import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
+import type { EngineVirtualIp } from "../model/virtual-ip.ts";
 import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter } from "../native.ts";
-import type { Engine, EngineVirtualIp, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
+import type { Engine, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
+import { nativeVirtualIp } from "./native-virtual-ip.ts";
 import { encodeProgram } from "./prefilter/instructions.ts";
 import { buildPrefilter, noPrefilter, type Prefilter } from "./prefilter/prefilter.ts";
 import { SamplingChoice } from "./prefilter/sampling.ts";
@@ -42,7 +42,7 @@ export class UserspaceEngine implements Engine {
   readonly device: string;
   readonly #addon: NativeAddon;
   readonly #nics = new Map<string, NicState>();
-  readonly #virtualIps = new Map<number, VirtualIpState>();
+  readonly #virtualIps = new Map<Address, VirtualIpState>();
   readonly #options: UserspaceOptions;
   #dataplane: NativeDataplane | undefined;
   #samplingTimer: NodeJS.Timeout | undefined;
@@ -77,38 +77,31 @@ export class UserspaceEngine implements Engine {
 
   attach(virtualIp: EngineVirtualIp): void {
     const nic = this.#nic(virtualIp.nic);
-    const settings = {
-      addressHost: virtualIp.addressHost,
-      clusterMac: parseMac(virtualIp.clusterMac),
-      hashMode: hashModes.indexOf(virtualIp.hashMode),
-      totalNodes: virtualIp.bucketCount,
-      hashInit: virtualIp.hashInit,
-      localMask: bucketMask(virtualIp.localBuckets),
-    };
+    const settings = nativeVirtualIp(virtualIp);
     const served = [...this.#servedOn(virtualIp.nic), virtualIp];
     const id = guarded("The virtual IP cannot be attached", () =>
       withPrefilter(nic, served, (prefilter) => this.#native().addVirtualIp(nic.id, settings, prefilter)),
     );
-    this.#virtualIps.set(virtualIp.addressHost, { id, virtualIp });
+    this.#virtualIps.set(virtualIp.address, { id, virtualIp });
   }
 
-  detach(addressHost: number): void {
-    const state = this.#virtualIps.get(addressHost);
+  detach(address: Address): void {
+    const state = this.#virtualIps.get(address);
     if (state === undefined) return;
     const { nic } = state.virtualIp;
     const nicState = this.#nic(nic);
-    const others = this.#servedOn(nic).filter((other) => other.addressHost !== addressHost);
+    const others = this.#servedOn(nic).filter((other) => other.address !== address);
     guarded("The virtual IP cannot be detached", () =>
       withPrefilter(nicState, others, (prefilter) => this.#native().removeVirtualIp(state.id, prefilter)),
     );
-    this.#virtualIps.delete(addressHost);
+    this.#virtualIps.delete(address);
     if (others.length > 0) return;
     guarded("The interface cannot be released", () => this.#native().removeNic(nicState.id));
     this.#nics.delete(nic);
   }
 
-  setBuckets(addressHost: number, buckets: BucketSet): void {
-    const state = this.#state(addressHost);
+  setBuckets(address: Address, buckets: BucketSet): void {
+    const state = this.#state(address);
     const old = state.virtualIp.localBuckets;
     const kept = old.filter((bucket) => buckets.includes(bucket));
     // Losing and gaining buckets put the prefilter in force at different moments.
@@ -118,7 +111,7 @@ export class UserspaceEngine implements Engine {
 
   #setBuckets(state: VirtualIpState, localBuckets: BucketSet): void {
     const next = { ...state.virtualIp, localBuckets };
-    const served = this.#servedOn(next.nic).map((v) => (v.addressHost === next.addressHost ? next : v));
+    const served = this.#servedOn(next.nic).map((v) => (v.address === next.address ? next : v));
     guarded("The buckets cannot be changed", () =>
       withPrefilter(this.#nic(next.nic), served, (prefilter) =>
         this.#native().setLocal(state.id, bucketMask(localBuckets), prefilter),
@@ -182,8 +175,8 @@ export class UserspaceEngine implements Engine {
     return isCaptureStale;
   }
 
-  counters(addressHost: number): VirtualIpCounters {
-    const { id, virtualIp } = this.#state(addressHost);
+  counters(address: Address): VirtualIpCounters {
+    const { id, virtualIp } = this.#state(address);
     const native = guarded("The counters cannot be read", () => this.#native().virtualIpCounters(id));
     const buckets = Array.from({ length: virtualIp.bucketCount }, (_, index) => ({
       bucket: index + 1,
@@ -224,8 +217,8 @@ export class UserspaceEngine implements Engine {
     return state;
   }
 
-  #state(addressHost: number): VirtualIpState {
-    const state = this.#virtualIps.get(addressHost);
+  #state(address: Address): VirtualIpState {
+    const state = this.#virtualIps.get(address);
     if (state === undefined)
       throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
     return state;
@@ -248,9 +241,9 @@ function toNative(
   { program, weight, passedUp }: Prefilter,
   virtualIps: readonly EngineVirtualIp[],
 ): NativePrefilter {
-  const weights = virtualIps.flatMap(({ addressHost }) => [
-    addressHost,
-    passedUp.includes(addressHost) ? 1 : weight,
+  const weights = virtualIps.flatMap(({ address }) => [
+    ipv4Host(address),
+    passedUp.includes(address) ? 1 : weight,
   ]);
   return {
     program: encodeProgram(program ?? []),
@@ -265,7 +258,7 @@ function prefilterStatus({ program, weight, passedUp }: Prefilter, errno: number
     state,
     instructions: program?.length ?? 0,
     sampling: state === "attached" ? weight : 1,
-    passedUp: passedUp.map(formatIpv4),
+    passedUp,
     error: errno === 0 ? undefined : getSystemErrorName(-errno),
   };
 }

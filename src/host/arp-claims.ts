@@ -7,7 +7,7 @@
  */
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
-import { tryParseIpv4 } from "../core/ipv4.ts";
+import { type Address, tryParseIpv4Address } from "../model/address.ts";
 import { run } from "./exec.ts";
 
 const SET = "claims";
@@ -52,8 +52,7 @@ function listed(elements: readonly string[]): string {
 }
 
 export interface NotedClaim {
-  /** host order */
-  readonly addressHost: number;
+  readonly address: Address;
   /** what it says the address has */
   readonly mac: string;
   /** since its last message */
@@ -87,8 +86,8 @@ export function parseClaims(listing: string): readonly NotedClaim[] {
   return nftables.flatMap(({ set }) =>
     (set?.elem ?? []).flatMap(({ elem: { val, expires } }): NotedClaim[] => {
       const [vip, mac] = val.concat;
-      const addressHost = tryParseIpv4(vip);
-      return addressHost === undefined ? [] : [{ addressHost, mac, ageSeconds: CLAIM_SECONDS - expires }];
+      const address = tryParseIpv4Address(vip);
+      return address === undefined ? [] : [{ address, mac, ageSeconds: CLAIM_SECONDS - expires }];
     }),
   );
 }

@@ -1,7 +1,7 @@
 /** Links and IPv4 addresses of this network namespace, by iproute2. */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { tryParseIpv4 } from "../core/ipv4.ts";
+import { type Address, tryParseIpv4Address } from "../model/address.ts";
 import { run } from "./exec.ts";
 
 /**
@@ -47,11 +47,10 @@ const linksSchema = z.array(
 );
 
 export interface InterfaceAddress {
-  /** host order */
-  readonly addressHost: number;
+  readonly address: Address;
   readonly prefixLength: number;
-  /** host order; undefined when the network has none set */
-  readonly broadcastHost: number | undefined;
+  /** undefined when the network has none set */
+  readonly broadcast: Address | undefined;
   /** `global`, `link`, `host`, or a number that the host has no name for */
   readonly scope: string;
   /** the kernel had another address of its network on this device when it came */
@@ -109,13 +108,13 @@ export async function listLinks(): Promise<readonly Link[]> {
   return raw.flatMap((link) => {
     if (link.ifindex === undefined || link.ifname === undefined) return [];
     const addresses = link.addr_info.flatMap((info): InterfaceAddress[] => {
-      const addressHost = info.family === "inet" ? tryParseIpv4(info.local ?? "") : undefined;
-      if (addressHost === undefined) return [];
+      const address = info.family === "inet" ? tryParseIpv4Address(info.local ?? "") : undefined;
+      if (address === undefined) return [];
       return [
         {
-          addressHost,
+          address,
           prefixLength: info.prefixlen,
-          broadcastHost: info.broadcast === undefined ? undefined : tryParseIpv4(info.broadcast),
+          broadcast: info.broadcast === undefined ? undefined : tryParseIpv4Address(info.broadcast),
           scope: info.scope,
           isSecondary: info.secondary,
           isOurs: info.metric === ADDRESS_MARK && info.prefixlen === 32,

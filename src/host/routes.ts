@@ -4,15 +4,15 @@
  */
 import { readFileSync } from "node:fs";
 import { endianness } from "node:os";
-import { formatIpv4, netmaskOf, networkHolds } from "../core/ipv4.ts";
+import { type Address, ipv4Address } from "../model/address.ts";
+import { formatNetwork, networkHolds } from "../model/network.ts";
 import { run } from "./exec.ts";
 import { ADDRESS_MARK } from "./ip.ts";
 
 /** A network that is reached over an interface without a router. */
 export interface LinkRoute {
   readonly device: string;
-  /** host order */
-  readonly networkHost: number;
+  readonly network: Address;
   /** 1 to 31: no default route, and no single host */
   readonly prefixLength: number;
   /** set by us: the metric, which as the last one gives way to any other route, says so */
@@ -22,8 +22,8 @@ export interface LinkRoute {
 /** The route that a virtual IP needs on an interface without an address of its network. */
 export interface WantedRoute {
   readonly device: string;
-  /** host order; any address of the network */
-  readonly addressHost: number;
+  /** any address of the network */
+  readonly address: Address;
   readonly prefixLength: number;
 }
 
@@ -47,7 +47,7 @@ export function parseRoutes(text: string): readonly LinkRoute[] {
       const prefixLength = ones(Number.parseInt(mask, 16));
       if (prefixLength === 0 || prefixLength > 31) return [];
       const isOurs = Number(metric) === ADDRESS_MARK;
-      return [{ device, networkHost: fromNetworkOrder(network), prefixLength, isOurs }];
+      return [{ device, network: ipv4Address(fromNetworkOrder(network)), prefixLength, isOurs }];
     });
 }
 
@@ -60,16 +60,18 @@ export function parseRoutes(text: string): readonly LinkRoute[] {
  */
 export async function syncRoutes(wanted: readonly WantedRoute[]): Promise<readonly string[]> {
   const present = listLinkRoutes();
-  const covers = (route: LinkRoute, { device, addressHost, prefixLength }: WantedRoute): boolean =>
+  const covers = (route: LinkRoute, { device, address, prefixLength }: WantedRoute): boolean =>
     route.device === device &&
     route.prefixLength <= prefixLength &&
-    networkHolds(route.networkHost, route.prefixLength, addressHost);
+    networkHolds(route.network, route.prefixLength, address);
   const missing = wanted.filter((want) => !present.some((route) => covers(route, want)));
   const stale = present.filter(
     (route) =>
       route.isOurs && !wanted.some((want) => covers(route, want) && route.prefixLength === want.prefixLength),
   );
-  const added = new Set(missing.map((want) => `${networkText(want)} dev ${want.device}`));
+  const added = new Set(
+    missing.map((want) => `${formatNetwork(want.address, want.prefixLength)} dev ${want.device}`),
+  );
   for (const route of added) await run("ip", ["route", "replace", ...route.split(" "), ...OUR_ROUTE]);
   await removeRoutes(stale);
   return [...added];
@@ -77,22 +79,14 @@ export async function syncRoutes(wanted: readonly WantedRoute[]): Promise<readon
 
 /** Takes our routes away, also those that a dead daemon has left. */
 export async function removeRoutes(routes: readonly LinkRoute[]): Promise<void> {
-  for (const { device, networkHost, prefixLength } of routes) {
-    const network = networkText({ addressHost: networkHost, prefixLength });
-    await run("ip", ["route", "del", network, "dev", device, ...OUR_ROUTE]);
+  for (const { device, network, prefixLength } of routes) {
+    await run("ip", ["route", "del", formatNetwork(network, prefixLength), "dev", device, ...OUR_ROUTE]);
   }
 }
 
 /** `NETWORK/LENGTH on DEVICE` */
-export function describeRoute({ device, networkHost, prefixLength }: LinkRoute): string {
-  return `${networkText({ addressHost: networkHost, prefixLength })} on ${device}`;
-}
-
-function networkText({
-  addressHost,
-  prefixLength,
-}: Pick<WantedRoute, "addressHost" | "prefixLength">): string {
-  return `${formatIpv4((addressHost & netmaskOf(prefixLength)) >>> 0)}/${prefixLength}`;
+export function describeRoute({ device, network, prefixLength }: LinkRoute): string {
+  return `${formatNetwork(network, prefixLength)} on ${device}`;
 }
 
 /** The kernel prints the octets in network order as if they were a number of the machine's. */

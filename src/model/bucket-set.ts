@@ -4,11 +4,19 @@ import { ClusterIpError } from "../core/errors.ts";
 /** CLUSTERIP_MAX_NODES of `ipt_CLUSTERIP.h`, whose nodes are buckets. */
 export const MAX_BUCKETS = 16;
 
-/** A sorted list of distinct buckets. */
-export type BucketSet = readonly number[];
+/** As many buckets as a set can name. What is served has {@link MAX_BUCKETS} at most: the settings see to that. */
+export const MAX_SET_BUCKETS = 256;
 
-/** The bitmap that the engines use: bit `bucket - 1`. */
+/** The number of a bucket, from 1 on. */
+export type Bucket = number;
+
+/** Distinct buckets in ascending order: two sets are equal when they have the same buckets in the same places. */
+export type BucketSet = readonly Bucket[];
+
+/** The bitmap that the engines use: bit `bucket - 1`, in a word of 16 bits. */
 export function bucketMask(buckets: BucketSet): number {
+  const above = buckets.find((bucket) => bucket > MAX_BUCKETS);
+  if (above !== undefined) throw new RangeError(`bucket ${above} has no bit in a word of ${MAX_BUCKETS}`);
   return buckets.reduce((mask, bucket) => mask | (1 << (bucket - 1)), 0);
 }
 
@@ -17,9 +25,14 @@ export function formatBuckets(buckets: BucketSet): string {
   return buckets.join(",");
 }
 
-/** Sorted, without doubles. */
+/** Sorted, without doubles; throws RangeError for what is no bucket. */
 export function toBucketSet(buckets: Iterable<number>): BucketSet {
-  return [...new Set(buckets)].sort((a, b) => a - b);
+  const distinct = new Set(buckets);
+  for (const bucket of distinct) {
+    if (Number.isInteger(bucket) && bucket >= 1 && bucket <= MAX_SET_BUCKETS) continue;
+    throw new RangeError(`${bucket} is no bucket: expected 1 to ${MAX_SET_BUCKETS}`);
+  }
+  return [...distinct].sort((a, b) => a - b);
 }
 
 /** The buckets 1 to `bucketCount`. */
@@ -27,9 +40,14 @@ export function allBuckets(bucketCount: number): BucketSet {
   return Array.from({ length: bucketCount }, (_, index) => index + 1);
 }
 
+/** Whether the sets have the same buckets. */
+export function sameBuckets(a: BucketSet, b: BucketSet): boolean {
+  return a.length === b.length && a.every((bucket, index) => bucket === b[index]);
+}
+
 export interface BucketChange {
   readonly action: "take" | "release";
-  readonly bucket: number;
+  readonly bucket: Bucket;
 }
 
 /**
@@ -73,11 +91,11 @@ export function changeBuckets(buckets: BucketSet, change: BucketChange, bucketCo
 }
 
 /** With the bucket, whether it was in the set or not. */
-export function takeBucket(buckets: BucketSet, bucket: number): BucketSet {
+export function takeBucket(buckets: BucketSet, bucket: Bucket): BucketSet {
   return toBucketSet([...buckets, bucket]);
 }
 
 /** Without the bucket, whether it was in the set or not. */
-export function releaseBucket(buckets: BucketSet, bucket: number): BucketSet {
+export function releaseBucket(buckets: BucketSet, bucket: Bucket): BucketSet {
   return buckets.filter((other) => other !== bucket);
 }

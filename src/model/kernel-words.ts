@@ -39,7 +39,7 @@ function renamed(value: object, names: ReadonlyMap<string, string>): object {
 
 /** Settings as files, requests and command lines name them, by our word. */
 export const settingNames = {
-  vip: "vip",
+  address: "vip",
   nic: "nic",
   bucketCount: "total-nodes",
   localBuckets: "local-node",

@@ -3,16 +3,13 @@ import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } fr
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { type ForeignSampling, MAX_FOREIGN_SAMPLING } from "../core/sampling.ts";
+import type { Address } from "../model/address.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { type ConfigOptionName, MAX_WORKERS } from "./config-options.ts";
 import { MAX_CONFIG_BYTES, MAX_MESSAGES, MAX_VIRTUAL_IPS } from "./limits.ts";
 import { shown } from "./nic-name.ts";
 import { readRegularFile } from "./regular-file.ts";
-import {
-  type SettingsIssue,
-  toSettingsIssues,
-  type VirtualIpSettings,
-  virtualIpSchema,
-} from "./virtual-ip.ts";
+import { type SettingsIssue, toSettingsIssues, virtualIpSchema } from "./virtual-ip.ts";
 
 export const logLevels = ["fatal", "error", "warn", "info", "debug"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -24,7 +21,7 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly foreignSampling: ForeignSampling;
   readonly workers: number;
-  readonly virtualIps: readonly VirtualIpSettings[];
+  readonly virtualIps: readonly VirtualIp[];
 }
 
 const configSchema = z
@@ -45,17 +42,17 @@ const configSchema = z
   } satisfies Record<ConfigOptionName, z.ZodType>)
   .transform((raw, context): Config => {
     const virtualIps = raw["virtual-ips"] ?? [];
-    const seen = new Set<number>();
+    const seen = new Set<Address>();
     for (const [index, settings] of virtualIps.entries()) {
-      if (seen.has(settings.addressHost)) {
+      if (seen.has(settings.address)) {
         context.addIssue({
           code: "custom",
           path: ["virtual-ips", index, "vip"],
-          message: `${settings.vip} is listed twice: every virtual IP has one entry.`,
+          message: `${settings.address} is listed twice: every virtual IP has one entry.`,
           params: { code: "CLUSTERIP_EXISTS" },
         });
       }
-      seen.add(settings.addressHost);
+      seen.add(settings.address);
     }
     return {
       socket: raw.socket,

@@ -5,9 +5,9 @@
  */
 import { hashModes } from "../core/bucket.ts";
 import { MAX_BUCKETS } from "../model/bucket-set.ts";
+import type { EngineChoice } from "../model/virtual-ip.ts";
 
-export const engineChoices = ["auto", "userspace", "bpf"] as const;
-export type EngineChoice = (typeof engineChoices)[number];
+export const engineChoices = ["auto", "userspace", "bpf"] as const satisfies readonly EngineChoice[];
 
 export interface OptionEntry {
   /** as on the command line after `--`, and as the key in YAML and JSON */

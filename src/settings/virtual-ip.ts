@@ -2,30 +2,14 @@
 import { z } from "zod";
 import { type HashMode, hashModes } from "../core/bucket.ts";
 import { ClusterIpError, type ErrorCode, isClusterIpError } from "../core/errors.ts";
-import { formatIpv4, netmaskOf, parseIpv4, tryParseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
-import { parseClusterMac } from "../core/mac.ts";
+import { netmaskOf, tryParseIpv4, whyNotVirtualIp } from "../core/ipv4.ts";
+import { type Address, ipv4Host, parseIpv4Address } from "../model/address.ts";
 import { type BucketSet, MAX_BUCKETS, toBucketSet } from "../model/bucket-set.ts";
 import { settingNames as names } from "../model/kernel-words.ts";
+import { type Mac, toClusterMac } from "../model/mac.ts";
+import type { EngineChoice, VirtualIp } from "../model/virtual-ip.ts";
 import { checkNicName, shown } from "./nic-name.ts";
-import { type EngineChoice, engineChoices, vipOption, virtualIpOptions } from "./options.ts";
-
-export interface VirtualIpSettings {
-  /** host order */
-  readonly addressHost: number;
-  /** dotted quad */
-  readonly vip: string;
-  readonly nic: string;
-  readonly bucketCount: number;
-  /** sorted, each 1 to `bucketCount`; may be empty */
-  readonly localBuckets: BucketSet;
-  readonly hashMode: HashMode;
-  /** lower case; undefined means derived from the network of the interface */
-  readonly clusterMac: string | undefined;
-  readonly hashInit: number;
-  /** 1 to 32, of the network that holds the address; undefined means found on the interface */
-  readonly prefixLength: number | undefined;
-  readonly engine: EngineChoice;
-}
+import { engineChoices, vipOption, virtualIpOptions } from "./options.ts";
 
 /** One thing that is wrong with the input, and where. */
 export interface SettingsIssue {
@@ -76,13 +60,13 @@ function describe(raw: unknown): string {
   return typeof raw === "object" ? "a list or mapping" : `'${shown(String(raw))}'`;
 }
 
-function readVip(raw: unknown): number {
-  const address = parseIpv4(readText("vip", raw));
-  const why = whyNotVirtualIp(address);
+function readAddress(raw: unknown): Address {
+  const address = parseIpv4Address(readText("vip", raw));
+  const why = whyNotVirtualIp(ipv4Host(address));
   if (why !== undefined) {
     throw new ClusterIpError(
       "CLUSTERIP_BAD_ADDRESS",
-      `${formatIpv4(address)} cannot be a virtual IP: ${why}. Use a unicast address of the cluster's network.`,
+      `${address} cannot be a virtual IP: ${why}. Use a unicast address of the cluster's network.`,
     );
   }
   return address;
@@ -157,21 +141,21 @@ function readEngine(raw: unknown): EngineChoice {
 /** The schema of one virtual IP; its keys are the names of the option table. */
 export const virtualIpSchema = z
   .strictObject({
-    vip: field("vip", readVip),
+    vip: field("vip", readAddress),
     nic: field("nic", (raw) => checkNicName(readText("nic", raw))),
     [names.bucketCount]: field(names.bucketCount, readBucketCount),
     [names.localBuckets]: field(names.localBuckets, readLocalBuckets),
     hashmode: optionalField<HashMode>("hashmode", "sourceip-sourceport", (raw) =>
       parseHashMode(readText("hashmode", raw)),
     ),
-    clustermac: optionalField<string | undefined>("clustermac", undefined, (raw) =>
-      parseClusterMac(readText("clustermac", raw)),
+    clustermac: optionalField<Mac | undefined>("clustermac", undefined, (raw) =>
+      toClusterMac(readText("clustermac", raw)),
     ),
     "hash-init": optionalField("hash-init", 0, readHashInit),
     "cidr-netmask": optionalField<number | undefined>("cidr-netmask", undefined, readPrefixLength),
     engine: optionalField<EngineChoice>("engine", "auto", readEngine),
   } satisfies Record<"vip" | (typeof virtualIpOptions)[number]["name"], z.ZodType>)
-  .transform((raw, context): VirtualIpSettings => {
+  .transform((raw, context): VirtualIp => {
     const outside = raw[names.localBuckets].find((bucket) => bucket > raw[names.bucketCount]);
     if (outside !== undefined) {
       context.addIssue({
@@ -182,14 +166,12 @@ export const virtualIpSchema = z
       });
     }
     return {
-      addressHost: raw.vip,
-      vip: formatIpv4(raw.vip),
+      address: raw.vip,
       nic: raw.nic,
       bucketCount: raw[names.bucketCount],
       localBuckets: raw[names.localBuckets],
-      hashMode: raw.hashmode,
       clusterMac: raw.clustermac,
-      hashInit: raw["hash-init"],
+      hash: { family: "jhash", words: raw.hashmode, seed: raw["hash-init"] },
       prefixLength: raw["cidr-netmask"],
       engine: raw.engine,
     };
@@ -217,7 +199,7 @@ export function toSettingsIssues(error: z.ZodError): readonly SettingsIssue[] {
 }
 
 /** Checks the settings of one virtual IP; throws a ClusterIpError for the first thing wrong. */
-export function parseVirtualIp(raw: unknown): VirtualIpSettings {
+export function parseVirtualIp(raw: unknown): VirtualIp {
   const result = virtualIpSchema.safeParse(raw);
   if (result.success) return result.data;
   const [first] = toSettingsIssues(result.error);

@@ -1,7 +1,7 @@
 /** Another engine or interface in the configuration, while clients go on: a moment's silence, and never two answers. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { EngineName } from "../../src/engine/engine.ts";
+import type { EngineName } from "../../src/model/virtual-ip.ts";
 import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
 import { Lab } from "../lab/lab.ts";
 import { duplicateRequests, type NodeServer, startServer } from "../lab/traffic.ts";

@@ -5,6 +5,7 @@ import { arpProbe, gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { Announcer } from "../../src/daemon/announcer.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import { toClusterMac } from "../../src/model/mac.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 const VIP = parseIpv4("10.77.9.100");
@@ -50,7 +51,7 @@ const virtualIp: ServedVirtualIp = {
   settings,
   origin: "request",
   engine: "userspace",
-  clusterMac: CLUSTER,
+  clusterMac: toClusterMac(CLUSTER),
   localBuckets: [1],
   isAdopted: false,
 };
@@ -76,7 +77,7 @@ it("announces as often as asked, and instances that ask at once share one run", 
   const sent: number[] = [];
   const announcer = new Announcer((ifindex) => sent.push(ifindex), log);
   const look = () => ({ virtualIp, link });
-  const runs = [1, 2, 3].map(() => announcer.announce(VIP, { count: 3, intervalMs: 5 }, look));
+  const runs = [1, 2, 3].map(() => announcer.announce(settings.address, { count: 3, intervalMs: 5 }, look));
   expect(sent).toHaveLength(2);
   await Promise.all(runs);
   // The first one's first announcement, and three more of those who came to it.
@@ -90,7 +91,7 @@ it("ends when the address is not served any more, and survives an interface that
   const announcer = new Announcer(() => {
     throw new Error("ENETDOWN");
   }, log);
-  await announcer.announce(VIP, { count: 100, intervalMs: 1 }, () => {
+  await announcer.announce(settings.address, { count: 100, intervalMs: 1 }, () => {
     turns += 1;
     return turns <= 3 ? { virtualIp, link } : undefined;
   });

@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
 import { planChange } from "../../src/daemon/change-plan.ts";
 import type { ServedMap, ServedVirtualIp } from "../../src/daemon/resolve.ts";
-import type { EngineName } from "../../src/engine/engine.ts";
+import { toClusterMac } from "../../src/model/mac.ts";
+import type { EngineName } from "../../src/model/virtual-ip.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
+
+const MAC = toClusterMac("01:00:5e:00:00:10");
 
 interface Wanted {
   engine: EngineName;
@@ -28,7 +31,7 @@ function served({
       settings,
       origin: "request",
       engine,
-      clusterMac: "01:00:5e:00:00:10",
+      clusterMac: MAC,
       localBuckets,
       isAdopted: false,
     },
@@ -36,7 +39,7 @@ function served({
 }
 
 function mapOf(virtualIp: ServedVirtualIp | undefined): ServedMap {
-  return new Map(virtualIp === undefined ? [] : [[virtualIp.settings.addressHost, virtualIp]]);
+  return new Map(virtualIp === undefined ? [] : [[virtualIp.settings.address, virtualIp]]);
 }
 
 /** The steps in order, in words. */
@@ -133,7 +136,7 @@ test("what a dead daemon's programs may accept elsewhere has no buckets until th
     served({ engine: "bpf" }),
     served({ engine: "bpf", vip: "192.0.2.11", nic: "eth1" }),
   ];
-  const next = new Map([stays, comes].map((v) => [v.settings.addressHost, v]));
+  const next = new Map([stays, comes].map((v) => [v.settings.address, v]));
   const { attachFirst, move } = planChange(
     new Map(),
     next,

@@ -1,11 +1,12 @@
 /** When the LAN is asked for a virtual IP, and what becomes of the answers. */
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { formatIpv4, parseIpv4 } from "../../src/core/ipv4.ts";
+import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { Claims } from "../../src/daemon/claims.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { CLAIM_SECONDS, type NotedClaim, parseClaims, renderClaims } from "../../src/host/arp-claims.ts";
 import type { Link } from "../../src/host/ip.ts";
+import { type Address, parseIpv4Address } from "../../src/model/address.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 const VIP = "10.77.0.100";
@@ -14,9 +15,9 @@ const OTHER = "02:77:00:00:02:01";
 const OWN = "02:77:00:00:01:01";
 const SECOND_NIC = "02:77:00:00:04:01";
 
-function served(vip = VIP, clusterMac = CLUSTER): [number, ServedVirtualIp] {
+function served(vip = VIP, clusterMac = CLUSTER): [Address, ServedVirtualIp] {
   const settings = parseVirtualIp({ vip, nic: "eth0", "total-nodes": 2, "local-node": 1 });
-  const { addressHost, localBuckets } = settings;
+  const { address, localBuckets } = settings;
   const virtualIp = {
     settings,
     origin: "request",
@@ -25,7 +26,7 @@ function served(vip = VIP, clusterMac = CLUSTER): [number, ServedVirtualIp] {
     localBuckets,
     isAdopted: false,
   };
-  return [addressHost, virtualIp as ServedVirtualIp];
+  return [address, virtualIp as ServedVirtualIp];
 }
 
 function link(name: string, mac: string, over: Partial<Link> = {}): Link {
@@ -61,7 +62,7 @@ afterEach(() => {
 
 const LINKS = [link("eth0", OWN), link("eth1", SECOND_NIC, { ifindex: 8 })];
 const claim = (mac: string, ageSeconds = 0, vip = VIP): NotedClaim => ({
-  ...{ addressHost: parseIpv4(vip), mac, ageSeconds },
+  ...{ address: parseIpv4Address(vip), mac, ageSeconds },
 });
 const seconds = (count: number): Promise<unknown> => vi.advanceTimersByTimeAsync(count * 1000);
 

@@ -21,7 +21,7 @@ test("fields that every object has by birth are nobody's words", () => {
 });
 
 test("settings in our words are what a file or a request says", () => {
-  const vip = { vip: "192.0.2.10", nic: "eth0", bucketCount: 3, localBuckets: [1], hashMode: undefined };
+  const vip = { address: "192.0.2.10", nic: "eth0", bucketCount: 3, localBuckets: [1], hashMode: undefined };
   const named = { vip: "192.0.2.10", nic: "eth0", "total-nodes": 3, "local-node": [1] };
   expect(toSettings(vip)).toEqual(named);
   expect(parseVirtualIp(toSettings(vip))).toEqual(parseVirtualIp(named));
@@ -65,7 +65,7 @@ test("the library keeps the words that its users know", () => {
 
 /** Where a user's format or the addon's is written down as such. */
 const formats = {
-  totalNodes: ["engine/bpf.ts", "engine/userspace.ts", "native.ts"],
+  totalNodes: ["engine/native-virtual-ip.ts", "native.ts"],
   localNodes: ["reference/index.ts"],
   '"total-nodes"': ["settings/iptables-rule.ts", "settings/options.ts"],
   '"local-node"': ["settings/iptables-rule.ts", "settings/options.ts"],

@@ -17,7 +17,7 @@ const mayImport: Record<string, readonly string[]> = {
   reference: ["core", "model"],
   "verdict-table": ["core", "model"],
   engine: ["core", "model", "native.ts"],
-  host: ["core"],
+  host: ["core", "model"],
   daemon: ["core", "model", "settings", "engine", "host", "native.ts"],
   api: ["core", "model", "settings", "daemon"],
   cli: [

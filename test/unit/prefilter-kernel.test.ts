@@ -9,6 +9,7 @@ import { runFilter } from "../../src/engine/prefilter/interpreter.ts";
 import { buildPrefilter } from "../../src/engine/prefilter/prefilter.ts";
 import { loadNative } from "../../src/native.ts";
 import { Random, randomFrames, randomTargets } from "./differential-frames.ts";
+import { engineVirtualIp } from "./engine-virtual-ip.ts";
 
 const { FilterProbe } = loadNative();
 const seed = Number(process.env["PREFILTER_SEED"] ?? Date.now() & 0x7fffffff);
@@ -18,13 +19,7 @@ const PROGRAMS = 200;
 const FRAMES = 250;
 
 function programFor(targets: readonly ClassifyTarget[]) {
-  const virtualIps = targets.map(({ address, ...hash }) => ({
-    ...hash,
-    addressHost: address,
-    nic: "eth0",
-    clusterMac: "01:00:5e:00:00:01",
-  }));
-  const { program } = buildPrefilter(virtualIps, SAMPLING);
+  const { program } = buildPrefilter(targets.map(engineVirtualIp), SAMPLING);
   if (program === undefined) throw new Error("there is no program");
   return program;
 }

@@ -16,7 +16,10 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 test("the configuration is good", () => {
   const [yaml = ""] = readmeBlocks("yaml");
   expect(parseConfig(yaml, "README.md").virtualIps).toMatchObject([
-    { vip: "192.0.2.10", nic: "eth0", bucketCount: 3, localBuckets: [1], hashMode: "sourceip-sourceport" },
+    {
+      ...{ address: "192.0.2.10", nic: "eth0", bucketCount: 3, localBuckets: [1] },
+      hash: { words: "sourceip-sourceport" },
+    },
   ]);
 });
 

@@ -1,11 +1,11 @@
 import { endianness } from "node:os";
 import { expect, it } from "vitest";
-import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { findNetwork, findPrefixLength } from "../../src/daemon/find-network.ts";
 import { type LinkRoute, parseRoutes } from "../../src/host/routes.ts";
+import { parseIpv4Address } from "../../src/model/address.ts";
 
 const TITLES = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT";
-const vip = parseIpv4("10.77.0.100");
+const vip = parseIpv4Address("10.77.0.100");
 
 const link = (name: string, ...addresses: string[]) => ({
   ifindex: 2,
@@ -20,9 +20,9 @@ const link = (name: string, ...addresses: string[]) => ({
   addresses: addresses.map((text) => {
     const [address = "", length] = text.split("/");
     return {
-      addressHost: parseIpv4(address),
+      address: parseIpv4Address(address),
       prefixLength: Number(length),
-      broadcastHost: undefined,
+      broadcast: undefined,
       scope: "global",
       isSecondary: false,
       isOurs: false,
@@ -31,7 +31,7 @@ const link = (name: string, ...addresses: string[]) => ({
 });
 const route = (device: string, network: string, prefixLength: number, isOurs = false): LinkRoute => ({
   device,
-  networkHost: parseIpv4(network),
+  network: parseIpv4Address(network),
   prefixLength,
   isOurs,
 });
@@ -71,7 +71,7 @@ it("finds the interface by the most specific network", () => {
   const links = [link("eth0", "10.1.1.1/8"), link("eth1", "10.77.0.11/24")];
   expect(findNetwork(vip, links, [])).toEqual({ nic: "eth1", prefixLength: 24 });
   expect(findNetwork(vip, links, [], "eth0")).toEqual({ nic: "eth0", prefixLength: 8 });
-  expect(() => findNetwork(parseIpv4("192.0.2.1"), links, [])).toThrow(
+  expect(() => findNetwork(parseIpv4Address("192.0.2.1"), links, [])).toThrow(
     "No network of any interface holds 192.0.2.1",
   );
 });

@@ -20,11 +20,14 @@ import { ClusterIpError } from "../../src/core/errors.ts";
 import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { restore } from "../../src/daemon/restore.ts";
 import { forgetState, type SavedVirtualIp, StateFile, savedTraces } from "../../src/daemon/state-file.ts";
+import { parseIpv4Address } from "../../src/model/address.ts";
+import { toClusterMac } from "../../src/model/mac.ts";
+import type { VirtualIp } from "../../src/model/virtual-ip.ts";
 import { packageRoot } from "../../src/native.ts";
-import { parseVirtualIp, type VirtualIpSettings } from "../../src/settings/virtual-ip.ts";
+import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 const log = pino({ level: "silent" });
-const MAC = "01:00:5e:00:00:01";
+const MAC = toClusterMac("01:00:5e:00:00:01");
 
 function served(over: Partial<ServedVirtualIp> = {}, localNode: readonly number[] = [1, 3]): ServedVirtualIp {
   const settings = parseVirtualIp({
@@ -59,7 +62,7 @@ describe("the state file", () => {
     new StateFile(socket, log).save([served({ localBuckets: [2] })]);
     expect(new StateFile(socket, log).read()).toMatchObject([
       {
-        settings: { vip: "192.0.2.10", nic: "eth0", bucketCount: 4, localBuckets: [2], clusterMac: MAC },
+        settings: { address: "192.0.2.10", nic: "eth0", bucketCount: 4, localBuckets: [2], clusterMac: MAC },
         origin: "request",
         asked: [1, 3],
       },
@@ -70,13 +73,13 @@ describe("the state file", () => {
     const { settings } = served();
     const why = new ClusterIpError("CLUSTERIP_NO_NIC", "There is no interface eth0.");
     const other = served({ isAdopted: true });
-    const adopted = { ...other, settings: { ...other.settings, vip: "192.0.2.11", addressHost: 0xc000020b } };
+    const adopted = { ...other, settings: { ...other.settings, address: parseIpv4Address("192.0.2.11") } };
     const state = new StateFile(socket, log);
     state.save([adopted], [{ settings, origin: "config", localBuckets: [2], why }]);
     expect(state.read()).toMatchObject([
-      { settings: { vip: "192.0.2.11" }, isAdopted: true },
+      { settings: { address: "192.0.2.11" }, isAdopted: true },
       {
-        settings: { vip: "192.0.2.10", localBuckets: [2] },
+        settings: { address: "192.0.2.10", localBuckets: [2] },
         origin: "config",
         asked: [1, 3],
         isWaiting: true,
@@ -218,13 +221,10 @@ describe("a start", () => {
       ...{ settings: { ...settings, clusterMac: MAC }, origin, asked, isAdopted: false, isWaiting: false },
     } satisfies SavedVirtualIp;
   };
-  const asks = (
-    localBuckets: readonly number[],
-    over: Partial<VirtualIpSettings> = {},
-  ): VirtualIpSettings => ({
+  const asks = (localBuckets: readonly number[], over: Partial<VirtualIp> = {}): VirtualIp => ({
     ...{ ...served({}, localBuckets).settings, ...over },
   });
-  const startWith = (configured: readonly VirtualIpSettings[], entries: readonly SavedVirtualIp[]) =>
+  const startWith = (configured: readonly VirtualIp[], entries: readonly SavedVirtualIp[]) =>
     [...restore(configured, entries).values()].map(({ localBuckets, origin }) => [
       origin,
       localBuckets.join(),
@@ -237,7 +237,7 @@ describe("a start", () => {
   });
 
   it("knows what was served on the same interface, also where others had set its address", () => {
-    const wasServed = (entry: SavedVirtualIp, configured: readonly VirtualIpSettings[]) =>
+    const wasServed = (entry: SavedVirtualIp, configured: readonly VirtualIp[]) =>
       [...restore(configured, [entry]).values()].map((asked) => asked.wasServed === true);
     const entry = saved("config", [1], [1]);
     for (const isAdopted of [true, false]) {
@@ -252,15 +252,18 @@ describe("a start", () => {
   it("leaves buckets where they were moved, when the configuration file asks for what it asked before", () => {
     expect(startWith([asks([1])], [saved("config", [2, 3], [1])])).toEqual([["config", "2,3"]]);
     // Another node has them, whatever MAC, interface or engine they would come back with here.
-    const otherMac = asks([1], { clusterMac: "01:00:5e:00:00:02" });
+    const otherMac = asks([1], { clusterMac: toClusterMac("01:00:5e:00:00:02") });
     expect(startWith([otherMac], [saved("config", [2, 3], [1])])).toEqual([["config", "2,3"]]);
   });
 
   it("follows a configuration file that asks for something else", () => {
     expect(startWith([asks([4])], [saved("config", [2, 3], [1])])).toEqual([["config", "4"]]);
-    expect(startWith([asks([1], { hashInit: 7 })], [saved("config", [2, 3], [1])])).toEqual([
-      ["config", "1"],
-    ]);
+    expect(
+      startWith(
+        [asks([1], { hash: { family: "jhash", words: "sourceip-sourceport", seed: 7 } })],
+        [saved("config", [2, 3], [1])],
+      ),
+    ).toEqual([["config", "1"]]);
     expect(startWith([], [saved("config", [2, 3], [1])])).toEqual([]);
     expect(startWith([asks([4])], [saved("request", [2], [2])])).toEqual([["config", "4"]]);
   });

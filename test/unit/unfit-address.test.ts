@@ -1,8 +1,8 @@
 /** Which addresses of an interface no cluster can share, by what the host has set there. */
 import { describe, expect, it } from "vitest";
-import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { whyUnfit } from "../../src/daemon/unfit-address.ts";
 import type { InterfaceAddress } from "../../src/host/ip.ts";
+import { parseIpv4Address } from "../../src/model/address.ts";
 
 interface Kind {
   isSecondary?: boolean;
@@ -15,15 +15,15 @@ function address(
   { isSecondary = false, isOurs = false, broadcast }: Kind = {},
 ): InterfaceAddress {
   const [local = "", prefix = ""] = text.split("/");
-  const broadcastHost = broadcast === undefined ? undefined : parseIpv4(broadcast);
   return {
-    ...{ addressHost: parseIpv4(local), prefixLength: Number(prefix) },
-    ...{ broadcastHost, isSecondary, isOurs, scope: "global" },
+    ...{ address: parseIpv4Address(local), prefixLength: Number(prefix) },
+    ...{ broadcast: broadcast === undefined ? undefined : parseIpv4Address(broadcast) },
+    ...{ isSecondary, isOurs, scope: "global" },
   };
 }
 
 function why(vip: string, addresses: readonly InterfaceAddress[], wasServed?: boolean): string | undefined {
-  const refusal = whyUnfit({ vip, addressHost: parseIpv4(vip) }, { name: "eth0", addresses }, wasServed);
+  const refusal = whyUnfit({ address: parseIpv4Address(vip) }, { name: "eth0", addresses }, wasServed);
   return refusal === undefined ? undefined : `${refusal.code}: ${refusal.message}`;
 }
 

@@ -15,7 +15,8 @@
  * passes tags inside a frame and ICMP errors, whose verdict needs the packet inside. Of what it
  * drops, one frame in `sampling` passes nevertheless, at random, and is counted for all of them.
  */
-import type { EngineVirtualIp } from "../engine.ts";
+import { type Address, ipv4Host } from "../../model/address.ts";
+import type { EngineVirtualIp } from "../../model/virtual-ip.ts";
 import { Assembler, type Label } from "./assembler.ts";
 import { emitHash, type Word } from "./hash-code.ts";
 import { ancillary, type Instruction, MAX_INSTRUCTIONS, opcodes } from "./instructions.ts";
@@ -27,8 +28,8 @@ export interface Prefilter {
   readonly program: readonly Instruction[] | undefined;
   /** how many frames one stands for that passed although the filter drops its like */
   readonly weight: number;
-  /** virtual IPs of which every frame passes, by address in host order; the program had no room */
-  readonly passedUp: readonly number[];
+  /** virtual IPs of which every frame passes: the program had no room */
+  readonly passedUp: readonly Address[];
 }
 
 export const noPrefilter: Prefilter = { program: undefined, weight: 1, passedUp: [] };
@@ -39,16 +40,16 @@ export const noPrefilter: Prefilter = { program: undefined, weight: 1, passedUp:
  */
 export function buildPrefilter(virtualIps: readonly EngineVirtualIp[], sampling: number): Prefilter {
   if (virtualIps.length === 0 || sampling === 1) return noPrefilter;
-  const byAddress = [...virtualIps].sort((a, b) => a.addressHost - b.addressHost);
+  const byAddress = [...virtualIps].sort((a, b) => ipv4Host(a.address) - ipv4Host(b.address));
   // Where not all of them fit, as many as do are filtered; frames to the others are passed up.
   for (let filtered = byAddress.length; ; filtered = Math.floor(filtered * 0.9)) {
     const targets = byAddress.map((virtualIp, index) => ({
-      addressHost: virtualIp.addressHost,
+      addressHost: ipv4Host(virtualIp.address),
       profile: index < filtered ? profileOf(virtualIp) : undefined,
     }));
     const program = generate(targets, sampling);
     if (program.length <= MAX_INSTRUCTIONS) {
-      return { program, weight: sampling, passedUp: byAddress.slice(filtered).map((v) => v.addressHost) };
+      return { program, weight: sampling, passedUp: byAddress.slice(filtered).map((v) => v.address) };
     }
     if (filtered === 0) return noPrefilter; // not even their addresses fit
   }

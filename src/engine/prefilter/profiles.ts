@@ -4,7 +4,7 @@
  * a hash mode share its code: a hundred virtual IPs need little more than their addresses.
  */
 import { hashModes } from "../../core/bucket.ts";
-import type { EngineVirtualIp } from "../engine.ts";
+import type { EngineVirtualIp } from "../../model/virtual-ip.ts";
 import { initialWord } from "./hash-code.ts";
 import { localBoundaries } from "./hash-ranges.ts";
 
@@ -19,13 +19,13 @@ export interface Profile {
 
 /** A virtual IP of which no frame is dropped has none. */
 export function profileOf(virtualIp: EngineVirtualIp): Profile | undefined {
-  const { hashMode, hashInit, localBuckets, bucketCount } = virtualIp;
+  const { hash, localBuckets, bucketCount } = virtualIp;
   const boundaries = localBoundaries(localBuckets, bucketCount);
   const isAllLocal = boundaries.length === 1 && boundaries[0] === 0;
   if (isAllLocal) return undefined;
   if (boundaries.length === 0) return { ports: undefined, initial: 0, boundaries };
-  const ports = hashModes.indexOf(hashMode);
-  return { ports, initial: initialWord(hashInit, ports + 1), boundaries };
+  const ports = hashModes.indexOf(hash.words);
+  return { ports, initial: initialWord(hash.seed, ports + 1), boundaries };
 }
 
 export function boundariesKey({ boundaries }: Profile): string {

@@ -1,0 +1,19 @@
+/** A virtual IP as the addons take it. */
+import { hashModes } from "../core/bucket.ts";
+import { ipv4Host } from "../model/address.ts";
+import { bucketMask } from "../model/bucket-set.ts";
+import { macOctets } from "../model/mac.ts";
+import type { EngineVirtualIp } from "../model/virtual-ip.ts";
+import type { NativeVirtualIp } from "../native.ts";
+
+export function nativeVirtualIp(virtualIp: EngineVirtualIp): NativeVirtualIp {
+  const { address, clusterMac, hash, bucketCount, localBuckets } = virtualIp;
+  return {
+    addressHost: ipv4Host(address),
+    clusterMac: macOctets(clusterMac),
+    hashMode: hashModes.indexOf(hash.words),
+    totalNodes: bucketCount,
+    hashInit: hash.seed,
+    localMask: bucketMask(localBuckets),
+  };
+}

@@ -8,7 +8,7 @@ import { type Address, ipv4Host } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
 import { agree, compare, setUp } from "../model/compare.ts";
 import { type Mac, toClusterMac } from "../model/mac.ts";
-import type { EngineName, VirtualIp } from "../model/virtual-ip.ts";
+import type { EngineName, ResolvedVirtualIp, VirtualIp } from "../model/virtual-ip.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
 import { findPrefixLength } from "./find-network.ts";
 import { homeOf, isSetByOthers } from "./placement.ts";
@@ -140,7 +140,7 @@ function derivedMac({ address, prefixLength }: VirtualIp, link: Link): Mac {
 }
 
 /** As it is served: with what was left open, and the buckets that were moved. */
-export function inForce({ settings, engine, clusterMac, localBuckets }: ServedVirtualIp): VirtualIp {
+export function inForce({ settings, engine, clusterMac, localBuckets }: ServedVirtualIp): ResolvedVirtualIp {
   return { ...settings, engine, clusterMac, localBuckets };
 }
 

@@ -21,7 +21,7 @@ import { syncRoutes } from "../host/routes.ts";
 import { configureTun, tunFilterIsLoose } from "../host/tun.ts";
 import type { Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
-import type { EngineName } from "../model/virtual-ip.ts";
+import { type EngineName, toAnnounced, toEngine } from "../model/virtual-ip.ts";
 import { linkNamed } from "../settings/nic-name.ts";
 import {
   type AddressFailure,
@@ -41,7 +41,7 @@ import { isFormerPlace, isSetByOthers, placesOf, withdrawnPlaces } from "./place
 import { presentNics } from "./present-nics.ts";
 import { findProblems, type HostProblem } from "./problems.ts";
 import { type BridgesBefore, ReachKeeper } from "./reach-keeper.ts";
-import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
+import { inForce, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 import { removeStalePrograms } from "./stale-programs.ts";
 import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
@@ -571,9 +571,8 @@ export class Serving {
 
   #attach(virtualIp: ServedVirtualIp): void {
     const engine = this.#engineOf(virtualIp);
-    const { address, nic, hash, bucketCount } = virtualIp.settings;
-    const { clusterMac, localBuckets } = virtualIp;
-    engine.attach({ address, nic, clusterMac, hash, bucketCount, localBuckets });
+    const { nic } = virtualIp.settings;
+    engine.attach(toEngine(inForce(virtualIp)));
     const ifindex = this.linkOf(nic)?.ifindex;
     if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
   }
@@ -584,12 +583,10 @@ export class Serving {
 
   #render(virtualIps: Iterable<ServedVirtualIp>): string {
     const guarded = [...virtualIps].map((virtualIp) => ({
-      vip: virtualIp.settings.address,
-      nic: virtualIp.settings.nic,
-      clusterMac: virtualIp.clusterMac,
+      ...toAnnounced(inForce(virtualIp)),
       isJudgedInPlace: this.#judgesInPlace(virtualIp),
     }));
-    return renderTables(guarded, presentNics(this.#links, new Set(guarded.map(({ vip }) => vip))));
+    return renderTables(guarded, presentNics(this.#links, new Set(guarded.map(({ address }) => address))));
   }
 
   async #setTables(virtualIps: Iterable<ServedVirtualIp>, always = false): Promise<void> {

@@ -8,6 +8,7 @@
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
 import { type Address, tryParseIpv4Address } from "../model/address.ts";
+import type { AnnouncedVirtualIp } from "../model/virtual-ip.ts";
 import { run } from "./exec.ts";
 
 const SET = "claims";
@@ -16,19 +17,13 @@ export const MOST_CLAIMS = 256;
 /** How long after its last message a claim is noted. */
 export const CLAIM_SECONDS = 30;
 
-export interface WatchedVirtualIp {
-  readonly vip: string;
-  readonly nic: string;
-  readonly clusterMac: string;
-}
-
 /** The set and the chain that fills it, as lines of the table `arp`. */
-export function renderClaims(virtualIps: readonly WatchedVirtualIp[]): string[] {
+export function renderClaims(virtualIps: readonly AnnouncedVirtualIp[]): string[] {
   const nics = [...new Set(virtualIps.map(({ nic }) => nic))].sort();
   const rules = nics.map((name) => {
     const ofNic = virtualIps.filter(({ nic }) => nic === name);
-    const vips = listed(ofNic.map(({ vip }) => vip));
-    const cluster = listed(ofNic.map(({ vip, clusterMac }) => `${vip} . ${clusterMac}`));
+    const vips = listed(ofNic.map(({ address }) => address));
+    const cluster = listed(ofNic.map(({ address, clusterMac }) => `${address} . ${clusterMac}`));
     // The address alone first: nearly every message is about another one.
     const isClaim = `arp saddr ip ${vips} arp saddr ip . arp saddr ether != ${cluster}`;
     return `    iifname "${name}" ${isClaim} update @${SET} { arp saddr ip . arp saddr ether }`;

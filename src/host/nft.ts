@@ -24,6 +24,7 @@
  */
 import { z } from "zod";
 import { isClusterIpError } from "../core/errors.ts";
+import type { AnnouncedVirtualIp } from "../model/virtual-ip.ts";
 import { renderClaims } from "./arp-claims.ts";
 import { run } from "./exec.ts";
 import { renderAsked, renderCounters, renderLeft } from "./watch-rules.ts";
@@ -41,10 +42,7 @@ const GUARD_PRIORITY = -500;
 /** Before connection tracking (NF_IP_PRI_RAW, linux/netfilter_ipv4.h), so that it keeps no entry. */
 const STRAY_PRIORITY = -300;
 
-export interface GuardedVirtualIp {
-  readonly vip: string;
-  readonly nic: string;
-  readonly clusterMac: string;
+export interface GuardedVirtualIp extends AnnouncedVirtualIp {
   /** the engine's program on the interface stands before the stack: a guard behind it would drop what it accepts */
   readonly isJudgedInPlace?: boolean;
 }
@@ -98,9 +96,9 @@ function renderGuard(virtualIps: readonly GuardedVirtualIp[], present: readonly 
   for (const { name, carriesOthers, isBridge } of [...present].sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const isGuarded = ({ nic, isJudgedInPlace }: GuardedVirtualIp): boolean =>
       nic === name && isJudgedInPlace !== true;
-    const guarded = virtualIps.filter(isGuarded).map(({ vip }) => vip);
+    const guarded = virtualIps.filter(isGuarded).map(({ address }) => address);
     // What a program on the bridge has accepted is addressed to the host by now.
-    const strays = isBridge ? virtualIps.filter((v) => !isGuarded(v)).map(({ vip }) => vip) : [];
+    const strays = isBridge ? virtualIps.filter((v) => !isGuarded(v)).map(({ address }) => address) : [];
     if (guarded.length + strays.length === 0) continue;
     const frames = carriesOthers ? untaggedOnly : anyFrame;
     lines.push(
@@ -137,13 +135,13 @@ const untaggedOnly = (vips: string): string[] => [
 ];
 
 function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly PresentNic[]): string[] {
-  const vips = virtualIps.map(({ vip }) => vip);
+  const vips = virtualIps.map(({ address }) => address);
   const guarded = virtualIps.filter(({ isJudgedInPlace }) => isJudgedInPlace !== true);
   const nics = [...new Set(guarded.map(({ nic }) => nic))].sort();
   const bridges = present.flatMap(({ name, isBridge }) => (isBridge ? [name] : [])).sort();
   const byNic = (names: readonly string[]): string[] =>
     names.map((name) => {
-      const ofNic = guarded.filter(({ nic }) => nic === name).map(({ vip }) => vip);
+      const ofNic = guarded.filter(({ nic }) => nic === name).map(({ address }) => address);
       return `    ip daddr ${addressSet(ofNic)} iifname "${name}" drop`;
     });
   const notOfBridges =
@@ -160,7 +158,7 @@ function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly 
     // What the engine delivers comes by its own device.
     ...byNic(nics.filter((name) => !bridges.includes(name))),
     // On a bridge nobody has judged the frame yet (above).
-    ...renderAsked(virtualIps.filter(({ nic }) => !bridges.includes(nic)).map(({ vip }) => vip)),
+    ...renderAsked(virtualIps.filter(({ nic }) => !bridges.includes(nic)).map(({ address }) => address)),
     "  }",
     ...renderLeft(vips),
     // The same where the frame has left the bridge: what passes through it never comes here.
@@ -178,13 +176,13 @@ function renderStray(virtualIps: readonly GuardedVirtualIp[], present: readonly 
 
 function renderArp(virtualIps: readonly GuardedVirtualIp[], present: readonly PresentNic[]): string[] {
   const nics = [...new Set(virtualIps.map(({ nic }) => nic))].sort();
-  const rules = virtualIps.flatMap(({ vip, nic, clusterMac }) => [
-    `    oifname "${nic}" arp saddr ip ${vip} arp saddr ether set ${clusterMac} accept`,
-    `    arp operation request arp saddr ip ${vip} arp saddr ip set ${NO_ADDRESS} accept`,
-    `    arp saddr ip ${vip} drop`,
+  const rules = virtualIps.flatMap(({ address, nic, clusterMac }) => [
+    `    oifname "${nic}" arp saddr ip ${address} arp saddr ether set ${clusterMac} accept`,
+    `    arp operation request arp saddr ip ${address} arp saddr ip set ${NO_ADDRESS} accept`,
+    `    arp saddr ip ${address} drop`,
   ]);
   const questions = nics.map((name, index) => {
-    const vips = addressSet(virtualIps.filter(({ nic }) => nic === name).map(({ vip }) => vip));
+    const vips = addressSet(virtualIps.filter(({ nic }) => nic === name).map(({ address }) => address));
     // In an announcement the address asks for itself.
     return `    oifname "${name}" arp operation request arp saddr ip ${vips} arp daddr ip != ${vips} goto ask${index}`;
   });

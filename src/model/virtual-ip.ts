@@ -42,9 +42,30 @@ export interface VirtualIp extends Service, Spread {
   readonly engine: EngineChoice;
 }
 
-/** A virtual IP as an engine has it. */
-export interface EngineVirtualIp extends Service, Spread {
+/** A virtual IP as the neighbours see it, and as the host plumbing has it. */
+export interface AnnouncedVirtualIp extends Service {
   readonly nic: string;
-  readonly localBuckets: BucketSet;
   readonly clusterMac: Mac;
+}
+
+/** A virtual IP as an engine has it. */
+export interface EngineVirtualIp extends AnnouncedVirtualIp, Spread {
+  readonly localBuckets: BucketSet;
+}
+
+/** With nothing left open. */
+export interface ResolvedVirtualIp extends VirtualIp {
+  readonly clusterMac: Mac;
+  readonly engine: EngineName;
+}
+
+/** What the host plumbing gets. */
+export function toAnnounced({ address, nic, clusterMac }: ResolvedVirtualIp): AnnouncedVirtualIp {
+  return { address, nic, clusterMac };
+}
+
+/** What an engine gets. */
+export function toEngine(virtualIp: ResolvedVirtualIp): EngineVirtualIp {
+  const { hash, bucketCount, localBuckets } = virtualIp;
+  return { ...toAnnounced(virtualIp), hash, bucketCount, localBuckets };
 }

@@ -14,6 +14,8 @@ import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../../src/c
 import { deriveClusterMac } from "../../src/core/cluster-mac.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { renderTables } from "../../src/host/nft.ts";
+import { parseIpv4Address } from "../../src/model/address.ts";
+import { toClusterMac } from "../../src/model/mac.ts";
 import { capture } from "../lab/capture.ts";
 import { type Daemon, startDaemon } from "../lab/daemon.ts";
 import { describeNet } from "../lab/describe-net.ts";
@@ -192,9 +194,9 @@ function portOf(hashMode: HashMode): number {
 
 /** What clusteripd sets up on a host for any engine, but no daemon runs here. */
 async function prepareHost(lab: Lab, node: Host): Promise<void> {
-  const clusterMac = deriveClusterMac(parseIpv4(lab.vip), lab.prefixLength);
+  const clusterMac = toClusterMac(deriveClusterMac(parseIpv4(lab.vip), lab.prefixLength));
   const tables = renderTables(
-    [{ vip: lab.vip, nic: NIC, clusterMac }],
+    [{ address: parseIpv4Address(lab.vip), nic: NIC, clusterMac }],
     [{ name: NIC, carriesOthers: false, isBridge: false, own: [] }],
   );
   await node.exec(["nft", "-f", "-"], { input: tables });

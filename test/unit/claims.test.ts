@@ -7,6 +7,7 @@ import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { CLAIM_SECONDS, type NotedClaim, parseClaims, renderClaims } from "../../src/host/arp-claims.ts";
 import type { Link } from "../../src/host/ip.ts";
 import { type Address, parseIpv4Address } from "../../src/model/address.ts";
+import { toClusterMac } from "../../src/model/mac.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 const VIP = "10.77.0.100";
@@ -173,7 +174,8 @@ it("reads what nft prints, from 0.9.8 to 1.1.3, and one rule an interface fills 
   expect(parseClaims(print({}))).toEqual([]);
 
   const watched = [100, 101, 102].map((octet) => ({
-    ...{ vip: `10.77.0.${octet}`, nic: octet === 102 ? "eth1" : "eth0", clusterMac: CLUSTER },
+    ...{ address: parseIpv4Address(`10.77.0.${octet}`), nic: octet === 102 ? "eth1" : "eth0" },
+    clusterMac: toClusterMac(CLUSTER),
   }));
   expect(renderClaims(watched).filter((line) => line.includes("iifname"))).toEqual([
     `    iifname "eth0" arp saddr ip { 10.77.0.100, 10.77.0.101 } arp saddr ip . arp saddr ether != { 10.77.0.100 . ${CLUSTER}, 10.77.0.101 . ${CLUSTER} } update @claims { arp saddr ip . arp saddr ether }`,

@@ -1,6 +1,8 @@
 /** The reference dataplane in plain TypeScript (cap, classify(), raw-socket): what the native engine buys. */
 import path from "node:path";
 import { renderTables } from "../../../src/host/nft.ts";
+import { parseIpv4Address } from "../../../src/model/address.ts";
+import { toClusterMac } from "../../../src/model/mac.ts";
 import { NIC } from "../../../test/lab/host.ts";
 import { projectRoot } from "../../../test/lab/paths.ts";
 import type { Contender } from "../contender.ts";
@@ -14,7 +16,9 @@ export const reference: Contender = {
   hasFront: false,
   sharesAddress: true,
   async setUp(site) {
-    const virtualIps = site.vips.map((vip) => ({ vip, nic: NIC, clusterMac: site.clusterMac(vip) }));
+    const virtualIps = site.vips.map((vip) => ({
+      ...{ address: parseIpv4Address(vip), nic: NIC, clusterMac: toClusterMac(site.clusterMac(vip)) },
+    }));
     for (const [index, node] of site.nodes.entries()) {
       await node.exec(["nft", "-f", "-"], {
         input: renderTables(virtualIps, [{ name: NIC, carriesOthers: false, isBridge: false, own: [] }]),

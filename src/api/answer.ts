@@ -1,28 +1,12 @@
 /** How a request becomes an answer: its body is read, a route handles it, a failure gets its code and status. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../core/errors.ts";
+import { ClusterIpError, httpStatuses, isClusterIpError, messageOf } from "../core/errors.ts";
 import type { Log } from "../daemon/log.ts";
 import type { ErrorBody } from "./contract.ts";
 import type { Answer, Route } from "./route.ts";
 
 /** No request of ours is near it. */
 const MAX_BODY_BYTES = 65_536;
-
-/** The status of an answer with an error; 400 for a code that is not here. `docs/api.md` lists them. */
-export const httpStatusByCode: Partial<Record<ErrorCode, number>> = {
-  CLUSTERIP_NOT_FOUND: 404,
-  CLUSTERIP_EXISTS: 409,
-  CLUSTERIP_NODE_ALREADY_LOCAL: 409,
-  CLUSTERIP_NODE_NOT_LOCAL: 409,
-  CLUSTERIP_ADDRESS_IN_USE: 409,
-  CLUSTERIP_HOST: 500,
-  CLUSTERIP_ENGINE: 500,
-  CLUSTERIP_INTERNAL: 500,
-  CLUSTERIP_STATE: 500,
-  CLUSTERIP_BROKEN: 500,
-  CLUSTERIP_STARTING: 503,
-  CLUSTERIP_STOPPING: 503,
-};
 
 /** The client is gone before its request was complete: there is nobody to answer, and nothing to report. */
 class ClientGone extends Error {}
@@ -64,7 +48,7 @@ function toAnswer(error: unknown, log: Log): Answer | undefined {
     : new ClusterIpError("CLUSTERIP_INTERNAL", `A defect in clusteripd: ${messageOf(error)}`);
   if (!isClusterIpError(error)) log.error({ err: error }, "a request failed unexpectedly");
   const body: ErrorBody = { error: { code: known.code, message: known.message } };
-  return { status: httpStatusByCode[known.code] ?? 400, body };
+  return { status: httpStatuses[known.code], body };
 }
 
 async function handle(routes: readonly Route[] | undefined, request: IncomingMessage): Promise<Answer> {

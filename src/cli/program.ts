@@ -1,11 +1,6 @@
 /** What both programs share: how they end, and how they say that something went wrong. */
 import { type Command, CommanderError, InvalidArgumentError } from "commander";
-import { type ErrorCode, exitStatus, isClusterIpError, messageOf } from "../core/errors.ts";
-
-const statusByCode: Partial<Record<ErrorCode, number>> = {
-  CLUSTERIP_USAGE: exitStatus.usage,
-  CLUSTERIP_UNREACHABLE: exitStatus.unreachable,
-};
+import { exitStatus, exitStatuses, isClusterIpError, messageOf } from "../core/errors.ts";
 
 /** Parses the command line and runs the command; sets the exit status and never throws. */
 export async function runProgram(program: Command, argv: readonly string[]): Promise<void> {
@@ -30,7 +25,7 @@ export async function runProgram(program: Command, argv: readonly string[]): Pro
 export function reportFailure(name: string, error: unknown): void {
   const code = isClusterIpError(error) ? error.code : "CLUSTERIP_INTERNAL";
   process.stderr.write(`${name}: ${messageOf(error)} [${code}]\n`);
-  process.exitCode = statusByCode[code] ?? exitStatus.refused;
+  process.exitCode = exitStatuses[code];
 }
 
 export const print = (text: string): void => {

@@ -1,8 +1,24 @@
 /** One request to the daemon over its control socket. */
 import { request } from "node:http";
 import { ClusterIpError, type ErrorCode, errorCatalogue } from "../core/errors.ts";
+import { type Answers, pathOf, type RouteName, routes } from "./contract.ts";
 
 const TIMEOUT_MS = 60_000;
+
+/**
+ * Asks for one of the routes.
+ *
+ * @param vip where its path has one
+ * @throws as {@link call}
+ */
+export async function ask<Name extends RouteName>(
+  socket: string,
+  name: Name,
+  vip?: string,
+  body?: unknown,
+): Promise<Answers[Name]> {
+  return (await call(socket, routes[name].method, pathOf(name, vip), body)) as Answers[Name];
+}
 
 /**
  * Sends a request and returns the body of its answer.
@@ -11,7 +27,7 @@ const TIMEOUT_MS = 60_000;
  */
 export function call(
   socket: string,
-  method: "GET" | "POST" | "DELETE",
+  method: (typeof routes)[RouteName]["method"],
   path: string,
   body?: unknown,
 ): Promise<unknown> {

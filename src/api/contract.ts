@@ -1,10 +1,11 @@
 /** The control API: its paths and bodies, for server and client. `docs/api.md` describes it. */
 import type { ErrorCode } from "../core/errors.ts";
 import type { DaemonStatus, VirtualIpStatus } from "../daemon/status.ts";
-import type { BucketSet } from "../model/bucket-set.ts";
+import type { Bucket, BucketSet } from "../model/bucket-set.ts";
 import { BUCKETS_PATH, type InKernelWords, inKernelWords, inOurWords } from "../model/kernel-words.ts";
 
 export const API_PREFIX = "/v1";
+const VIPS = `${API_PREFIX}/virtual-ips`;
 
 /** The body of every answer that is not 2xx. */
 export interface ErrorBody {
@@ -49,13 +50,56 @@ export interface AnnounceBody {
   readonly wait?: boolean;
 }
 
+/**
+ * Every request that the daemon takes. `VIP` stands for a virtual IP and `N` for the number of a bucket. Server, client and
+ * the test of `docs/api.md` read this table; `schemas.ts` says what a body has.
+ */
+export const routes = {
+  status: { method: "GET", path: `${API_PREFIX}/status` },
+  virtualIps: { method: "GET", path: VIPS },
+  add: { method: "POST", path: VIPS },
+  virtualIp: { method: "GET", path: `${VIPS}/VIP` },
+  remove: { method: "DELETE", path: `${VIPS}/VIP` },
+  buckets: { method: "GET", path: `${VIPS}/VIP/${BUCKETS_PATH}` },
+  changeBuckets: { method: "POST", path: `${VIPS}/VIP/${BUCKETS_PATH}` },
+  checkBucket: { method: "GET", path: `${VIPS}/VIP/${BUCKETS_PATH}/N` },
+  takeBucket: { method: "PUT", path: `${VIPS}/VIP/${BUCKETS_PATH}/N` },
+  releaseBucket: { method: "DELETE", path: `${VIPS}/VIP/${BUCKETS_PATH}/N` },
+  announce: { method: "POST", path: `${VIPS}/VIP/announce` },
+  reload: { method: "POST", path: `${API_PREFIX}/reload` },
+} as const;
+
+export type RouteName = keyof typeof routes;
+
+/** The body of a good answer. */
+export interface Answers {
+  readonly status: StatusBody;
+  readonly virtualIps: readonly VirtualIpBody[];
+  readonly add: VirtualIpBody;
+  readonly virtualIp: VirtualIpBody;
+  readonly remove: RemovedBody;
+  readonly buckets: BucketsBody;
+  readonly changeBuckets: BucketsBody;
+  readonly checkBucket: InKernelWords<{ readonly ownBucket: Bucket; readonly state: "running" }>;
+  readonly takeBucket: BucketsBody;
+  readonly releaseBucket: BucketsBody;
+  readonly announce: Readonly<Record<string, never>>;
+  readonly reload: Readonly<Record<string, never>>;
+}
+
+/** The path of a request; what is not a word of a path is escaped. */
+export function pathOf(name: RouteName, vip = "", bucket: Bucket | string = ""): string {
+  const given: Readonly<Record<string, string>> = { VIP: vip, N: String(bucket) };
+  const words = routes[name].path.split("/");
+  return words.map((word) => encodeURIComponent(given[word] ?? word)).join("/");
+}
+
 export const paths = {
-  status: `${API_PREFIX}/status`,
-  virtualIps: `${API_PREFIX}/virtual-ips`,
-  virtualIp: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}`,
-  buckets: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/${BUCKETS_PATH}`,
-  bucket: (vip: string, bucket: number): string =>
-    `${API_PREFIX}/virtual-ips/${vip}/${BUCKETS_PATH}/${bucket}`,
-  announce: (vip: string): string => `${API_PREFIX}/virtual-ips/${vip}/announce`,
-  reload: `${API_PREFIX}/reload`,
+  status: pathOf("status"),
+  virtualIps: pathOf("virtualIps"),
+  virtualIp: (vip: string): string => pathOf("virtualIp", vip),
+  buckets: (vip: string): string => pathOf("buckets", vip),
+  bucket: (vip: string, bucket: Bucket): string => pathOf("takeBucket", vip, bucket),
+  announce: (vip: string): string => pathOf("announce", vip),
+  reload: pathOf("reload"),
 };

@@ -2,84 +2,44 @@
 import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { connect } from "node:net";
-import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import type { Daemon } from "../daemon/daemon.ts";
 import { LockFile, type TryLockFile } from "../daemon/lock-file.ts";
 import type { Log } from "../daemon/log.ts";
 import { prepareSocketDirectory } from "../daemon/socket-directory.ts";
 import { parseIpv4Address } from "../model/address.ts";
-import { BUCKETS_PATH, inKernelWords } from "../model/kernel-words.ts";
+import { inKernelWords } from "../model/kernel-words.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
-import { agentRoutes } from "./agent-routes.ts";
+import { agentHandlers } from "./agent-handlers.ts";
 import { answerRequest } from "./answer.ts";
-import { type RemovedBody, toStatusBody } from "./contract.ts";
-import { ok, type Route, VIP } from "./route.ts";
+import { toStatusBody } from "./contract.ts";
+import { type Handlers, type Route, routesOf } from "./route.ts";
+import { parseBody } from "./schemas.ts";
 
 /** A client that stops in the middle of a request is let go. */
 const REQUEST_TIMEOUT_MS = 10_000;
 
-const bucketChangeSchema = z.strictObject({ change: z.string() });
-
-function routesOf(daemon: Daemon, reload: () => Promise<void>): readonly Route[] {
-  return [
-    ...agentRoutes(daemon),
-    { method: "GET", path: /^\/v1\/status$/, handle: async () => ok(toStatusBody(await daemon.status())) },
-    {
-      method: "GET",
-      path: /^\/v1\/virtual-ips$/,
-      handle: async () => ok((await daemon.status()).virtualIps.map(inKernelWords)),
+function handlersOf(daemon: Daemon, reload: () => Promise<void>): Handlers {
+  return {
+    ...agentHandlers(daemon),
+    status: async () => toStatusBody(await daemon.status()),
+    virtualIps: async () => (await daemon.status()).virtualIps.map(inKernelWords),
+    add: async ({ body }) => inKernelWords(await daemon.add(parseVirtualIp(await body()))),
+    virtualIp: async ({ vip }) => inKernelWords(await daemon.statusOf(parseIpv4Address(vip))),
+    remove: async ({ vip }) => {
+      const { settings, origin } = await daemon.remove(parseIpv4Address(vip));
+      return { vip: settings.address, origin };
     },
-    {
-      method: "POST",
-      path: /^\/v1\/virtual-ips$/,
-      handle: async ({ body }) => ({
-        status: 201,
-        body: inKernelWords(await daemon.add(parseVirtualIp(await body()))),
-      }),
+    buckets: async ({ vip }) => inKernelWords({ ownBuckets: daemon.buckets(parseIpv4Address(vip)) }),
+    changeBuckets: async ({ vip, body }) => {
+      const { change } = parseBody("changeBuckets", await body());
+      return inKernelWords({ ownBuckets: await daemon.changeBuckets(parseIpv4Address(vip), change) });
     },
-    {
-      method: "GET",
-      path: new RegExp(`^${VIP}$`),
-      handle: async ({ vip }) => ok(inKernelWords(await daemon.statusOf(parseIpv4Address(vip)))),
+    reload: async () => {
+      await reload();
+      return {};
     },
-    {
-      method: "DELETE",
-      path: new RegExp(`^${VIP}$`),
-      handle: async ({ vip }) => {
-        const { settings, origin } = await daemon.remove(parseIpv4Address(vip));
-        return ok({ vip: settings.address, origin } satisfies RemovedBody);
-      },
-    },
-    {
-      method: "GET",
-      path: new RegExp(`^${VIP}/${BUCKETS_PATH}$`),
-      handle: async ({ vip }) => ok(inKernelWords({ ownBuckets: daemon.buckets(parseIpv4Address(vip)) })),
-    },
-    {
-      method: "POST",
-      path: new RegExp(`^${VIP}/${BUCKETS_PATH}$`),
-      handle: async ({ vip, body }) => {
-        const parsed = bucketChangeSchema.safeParse(await body());
-        if (!parsed.success) {
-          throw new ClusterIpError(
-            "CLUSTERIP_BAD_REQUEST",
-            `The body must be {"change": "+N"} or {"change": "-N"}.`,
-          );
-        }
-        const ownBuckets = await daemon.changeBuckets(parseIpv4Address(vip), parsed.data.change);
-        return ok(inKernelWords({ ownBuckets }));
-      },
-    },
-    {
-      method: "POST",
-      path: /^\/v1\/reload$/,
-      handle: async () => {
-        await reload();
-        return ok({});
-      },
-    },
-  ];
+  };
 }
 
 /** Whether a process answers on the socket; a file that nobody listens on is stale. */
@@ -159,7 +119,7 @@ export class ControlSocket {
 
   /** From now on requests reach the daemon; before, it says that it is starting. */
   serve(daemon: Daemon, reload: () => Promise<void>): void {
-    this.#routes = routesOf(daemon, reload);
+    this.#routes = routesOf(handlersOf(daemon, reload));
   }
 
   /** Ends connections and removes the socket. */

@@ -1,7 +1,6 @@
 /** `clusterip explain`: one flow, a table of flows, or the table of verdicts. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { call } from "../api/client.ts";
-import { paths, type VirtualIpBody } from "../api/contract.ts";
+import { ask } from "../api/client.ts";
 import { type HashMode, type HashSettings, hashModes, protocolNumbers } from "../core/bucket.ts";
 import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
 import { formatIpv4 } from "../core/ipv4.ts";
@@ -109,7 +108,7 @@ async function settingsOf(
     return { settings: { hashMode: hashmode, bucketCount, hashInit }, localBuckets: undefined };
   }
   try {
-    const served = inOurWords((await call(socket(), "GET", paths.virtualIp(vip))) as VirtualIpBody);
+    const served = inOurWords(await ask(socket(), "virtualIp", vip));
     const hashMode = hashModes.find((mode) => mode === served.hashMode) ?? hashmode;
     return {
       settings: { hashMode, bucketCount: served.bucketCount, hashInit: served.hashInit },

@@ -1,7 +1,6 @@
 /** `clusterip import`: the CLUSTERIP rules of an iptables-save output become virtual IPs here. */
 import type { Command } from "commander";
-import { call } from "../api/client.ts";
-import { paths } from "../api/contract.ts";
+import { ask } from "../api/client.ts";
 import { ClusterIpError, isClusterIpError } from "../core/errors.ts";
 import { shellWord } from "../core/shell-word.ts";
 import { isClusterIpRule, parseIptablesRule, type RuleSettings } from "../settings/iptables-rule.ts";
@@ -105,11 +104,11 @@ async function addAll(socket: string, rules: readonly RuleSettings[]): Promise<v
   const added: string[] = [];
   try {
     for (const rule of rules) {
-      await call(socket, "POST", paths.virtualIps, rule);
+      await ask(socket, "add", undefined, rule);
       added.push(rule["vip"] ?? "");
     }
   } catch (error) {
-    for (const vip of added.reverse()) await call(socket, "DELETE", paths.virtualIp(vip));
+    for (const vip of added.reverse()) await ask(socket, "remove", vip);
     throw error;
   }
 }

@@ -1,14 +1,7 @@
 /** The commands that ask the daemon: add, del, nodes, status, reload; and cleanup, which needs none. */
 import { type Command, Option } from "commander";
-import { call } from "../api/client.ts";
-import {
-  type BucketsBody,
-  fromStatusBody,
-  paths,
-  type RemovedBody,
-  type StatusBody,
-  type VirtualIpBody,
-} from "../api/contract.ts";
+import { ask } from "../api/client.ts";
+import { fromStatusBody } from "../api/contract.ts";
 import { ClusterIpError } from "../core/errors.ts";
 import type { TryLockFile } from "../daemon/lock-file.ts";
 import { formatBuckets } from "../model/bucket-set.ts";
@@ -54,13 +47,7 @@ function addAdd(program: Command, socket: SocketOf): void {
       );
       if (rule === undefined) {
         requireAll(vip, settings);
-        print(
-          addedText(
-            inOurWords(
-              (await call(socket(), "POST", paths.virtualIps, { vip, ...settings })) as VirtualIpBody,
-            ),
-          ),
-        );
+        print(addedText(inOurWords(await ask(socket(), "add", undefined, { vip, ...settings }))));
         return;
       }
       if (vip !== undefined || Object.keys(settings).some((name) => name !== "engine")) {
@@ -70,7 +57,7 @@ function addAdd(program: Command, socket: SocketOf): void {
         );
       }
       const all = { ...parseIptablesRule(rule), ...settings };
-      print(addedText(inOurWords((await call(socket(), "POST", paths.virtualIps, all)) as VirtualIpBody)));
+      print(addedText(inOurWords(await ask(socket(), "add", undefined, all))));
     });
 }
 
@@ -93,8 +80,7 @@ function addDel(program: Command, socket: SocketOf): void {
     .description("stop serving a virtual IP and remove everything that was set up for it")
     .argument("<VIP>", vipOption.description)
     .action(async (vip: string) => {
-      const path = paths.virtualIp(encodeURIComponent(vip));
-      print(deletedText((await call(socket(), "DELETE", path)) as RemovedBody));
+      print(deletedText(await ask(socket(), "remove", vip)));
     });
 }
 
@@ -107,12 +93,11 @@ function addBuckets(program: Command, socket: SocketOf): void {
     // -2 is a change here, not an option; a malformed one such as -0x2 is the daemon's to refuse.
     .allowUnknownOption()
     .action(async (vip: string, change: string | undefined) => {
-      const path = paths.buckets(encodeURIComponent(vip));
       if (change !== undefined) {
-        await call(socket(), "POST", path, { change });
+        await ask(socket(), "changeBuckets", vip, { change });
         return;
       }
-      const { ownBuckets } = inOurWords((await call(socket(), "GET", path)) as BucketsBody);
+      const { ownBuckets } = inOurWords(await ask(socket(), "buckets", vip));
       print(`${formatBuckets(ownBuckets)}\n`);
     });
 }
@@ -124,11 +109,15 @@ function addStatus(program: Command, socket: SocketOf): void {
     .argument("[VIP]", "only this virtual IP")
     .option("--json", "print JSON")
     .action(async (vip: string | undefined, options: { readonly json?: boolean }) => {
-      const path = vip === undefined ? paths.status : paths.virtualIp(encodeURIComponent(vip));
-      const answer = await call(socket(), "GET", path);
-      if (options.json === true) printJson(answer);
-      else if (vip === undefined) print(renderStatus(fromStatusBody(answer as StatusBody)));
-      else print(`${renderVirtualIp(inOurWords(answer as VirtualIpBody))}\n`);
+      if (vip === undefined) {
+        const status = await ask(socket(), "status");
+        if (options.json === true) printJson(status);
+        else print(renderStatus(fromStatusBody(status)));
+        return;
+      }
+      const virtualIp = await ask(socket(), "virtualIp", vip);
+      if (options.json === true) printJson(virtualIp);
+      else print(`${renderVirtualIp(inOurWords(virtualIp))}\n`);
     });
 }
 
@@ -137,7 +126,7 @@ function addReload(program: Command, socket: SocketOf): void {
     .command("reload")
     .description("have the daemon read its configuration file again; a file with an error changes nothing")
     .action(async () => {
-      await call(socket(), "POST", paths.reload);
+      await ask(socket(), "reload");
       print("reloaded\n");
     });
 }

@@ -40,16 +40,19 @@ export const noPrefilter: Prefilter = { program: undefined, weight: 1, passedUp:
  */
 export function buildPrefilter(virtualIps: readonly EngineVirtualIp[], sampling: number): Prefilter {
   if (virtualIps.length === 0 || sampling === 1) return noPrefilter;
-  const byAddress = [...virtualIps].sort((a, b) => ipv4Host(a.address) - ipv4Host(b.address));
+  const byAddress = virtualIps
+    .map((virtualIp) => ({ virtualIp, addressHost: ipv4Host(virtualIp.address) }))
+    .sort((a, b) => a.addressHost - b.addressHost);
   // Where not all of them fit, as many as do are filtered; frames to the others are passed up.
   for (let filtered = byAddress.length; ; filtered = Math.floor(filtered * 0.9)) {
-    const targets = byAddress.map((virtualIp, index) => ({
-      addressHost: ipv4Host(virtualIp.address),
+    const targets = byAddress.map(({ virtualIp, addressHost }, index) => ({
+      addressHost,
       profile: index < filtered ? profileOf(virtualIp) : undefined,
     }));
     const program = generate(targets, sampling);
     if (program.length <= MAX_INSTRUCTIONS) {
-      return { program, weight: sampling, passedUp: byAddress.slice(filtered).map((v) => v.address) };
+      const passedUp = byAddress.slice(filtered).map(({ virtualIp }) => virtualIp.address);
+      return { program, weight: sampling, passedUp };
     }
     if (filtered === 0) return noPrefilter; // not even their addresses fit
   }

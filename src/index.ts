@@ -9,7 +9,7 @@ import {
   classify as classifyFrame,
   type ClassifyTarget as OurClassifyTarget,
 } from "./core/classify.ts";
-import { type InKernelWords, inOurWords } from "./model/kernel-words.ts";
+import { hashInOurWords, type InKernelWords, targetInOurWords } from "./model/kernel-words.ts";
 
 export {
   bucketOfHash,
@@ -39,7 +39,7 @@ export interface ClassifyTarget extends InKernelWords<OurClassifyTarget> {}
 
 /** The bucket of a flow, 1 to `totalNodes`. */
 export function bucketOf(flow: Flow, settings: HashSettings): number {
-  return bucketOfFlow(flow, inOurWords(settings));
+  return bucketOfFlow(flow, hashInOurWords(settings));
 }
 
 /** Judges a frame, or an IPv4 packet, that arrived on the virtual IP's interface. Never throws. */
@@ -48,5 +48,5 @@ export function classify(
   target: ClassifyTarget,
   options: ClassifyOptions = {},
 ): Classification {
-  return classifyFrame(frame, inOurWords(target), options);
+  return classifyFrame(frame, targetInOurWords(target), options);
 }

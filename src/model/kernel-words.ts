@@ -4,6 +4,9 @@
  * the library. They are translated here and nowhere else.
  */
 
+import type { HashSettings } from "../core/bucket.ts";
+import type { ClassifyTarget } from "../core/classify.ts";
+
 /** Fields of JSON, by our word. */
 const fields = {
   bucketCount: "totalNodes",
@@ -35,6 +38,18 @@ export function inOurWords<T extends object>(value: T): InOurWords<T> {
 
 function renamed(value: object, names: ReadonlyMap<string, string>): object {
   return Object.fromEntries(Object.entries(value).map(([name, field]) => [names.get(name) ?? name, field]));
+}
+
+/** {@link inOurWords} for calls that are made for each flow: without a list of fields. */
+export function hashInOurWords(settings: InKernelWords<HashSettings>): HashSettings {
+  const { hashMode, totalNodes, hashInit } = settings;
+  return { hashMode, bucketCount: totalNodes, hashInit };
+}
+
+/** {@link inOurWords} for calls that are made for each frame. */
+export function targetInOurWords(target: InKernelWords<ClassifyTarget>): ClassifyTarget {
+  const { address, localNodes, hashMode, totalNodes, hashInit } = target;
+  return { address, localBuckets: localNodes, hashMode, bucketCount: totalNodes, hashInit };
 }
 
 /** Settings as files, requests and command lines name them, by our word. */

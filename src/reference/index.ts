@@ -15,7 +15,7 @@ import { type ClassifyTarget, classify, type PacketType } from "../core/classify
 import { formatIpv4 } from "../core/ipv4.ts";
 import { formatMac } from "../core/mac.ts";
 import { type Reason, reasonCatalogue } from "../core/verdict.ts";
-import { type InKernelWords, inOurWords } from "../model/kernel-words.ts";
+import { type InKernelWords, targetInOurWords } from "../model/kernel-words.ts";
 import { type Cap, loadPackage, type RawSocket } from "./optional-packages.ts";
 import { finishChecksum } from "./unfinished-checksum.ts";
 
@@ -51,7 +51,7 @@ export class ReferenceDataplane {
   }
 
   private constructor(options: ReferenceOptions, capture: Cap, socket: RawSocket) {
-    this.#virtualIp = inOurWords(options.virtualIp);
+    this.#virtualIp = targetInOurWords(options.virtualIp);
     this.#ownMac = readFileSync(`/sys/class/net/${options.nic}/address`, "utf8").trim();
     this.#capture = capture;
     this.#socket = socket;

@@ -32,7 +32,10 @@ export const print = (text: string): void => {
   process.stdout.write(text);
 };
 
-export const printJson = (value: unknown): void => print(`${JSON.stringify(value, null, 2)}\n`);
+/** A number that JSON's readers would round is a text of its digits. */
+const exact = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
+
+export const printJson = (value: unknown): void => print(`${JSON.stringify(value, exact, 2)}\n`);
 
 /** A parser for commander: a decimal or 0x number within the bounds. */
 export function integerOption(min: number, max: number): (text: string) => number {

@@ -318,7 +318,7 @@ export class Daemon {
 
   /**
    * Resolves when the bucket is answered here: CLUSTERIP_NOT_FOUND when it is not this node's,
-   * CLUSTERIP_BROKEN. Never amid a change, but it waits for nothing else: a monitor must not time
+   * CLUSTERIP_BROKEN. Never during a change, but it waits for nothing else: a monitor must not time
    * out because a repair takes long.
    *
    * @param wanted with other settings than those served the bucket is not this one
@@ -421,7 +421,7 @@ export class Daemon {
     return this.#asked(address).localBuckets;
   }
 
-  /** Between two changes, never amid one. */
+  /** Between two changes, never during one. */
   status(): Promise<DaemonStatus> {
     return this.#transaction(async () =>
       daemonStatus(this.#serving, this.#saved, this.#engines, this.problems, this.#startedAt),

@@ -100,7 +100,7 @@ export function resolveVirtualIp(
   requireServable(link.name);
   for (const other of links) {
     const isElsewhere = ![link.name, homeOf(link.name, links), engines.device].includes(other.name);
-    // What we have set ourselves on another interface is a remainder, and is removed.
+    // What we have set ourselves on another interface is stale, and is removed.
     if (isElsewhere && other.addresses.some((a) => a.address === settings.address && !a.isOurs)) {
       throw new ClusterIpError(
         "CLUSTERIP_ADDRESS_IN_USE",

@@ -175,7 +175,7 @@ export class Serving {
     }
   }
 
-  /** Amid a change the engines are between what was served and what will be. */
+  /** During a change the engines are between what was served and what will be. */
   get isChanging(): boolean {
     return this.#change !== undefined;
   }

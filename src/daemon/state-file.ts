@@ -7,7 +7,7 @@
  *                         alone, before a change is in force.
  *   NAME.released.VIP.N   bucket N was taken from this node while no daemon ran. Written by the
  *                         resource agent (an empty file: no parsing and no locking in a shell) and
- *                         heeded by the next start, so that it does not bring back a bucket that
+ *                         read by the next start, so that it does not bring back a bucket that
  *                         Pacemaker has given to another node.
  *
  * The agent looks for `"vip":"VIP","local-node":[...]` in the state: those two come first.

@@ -8,7 +8,7 @@ import type { Log } from "./log.ts";
 import type { ServedVirtualIp } from "./resolve.ts";
 
 export interface Announcement {
-  /** how many times; each time a request and a reply, since some neighbours take only the one */
+  /** how many times; each time a request and a reply: some neighbours accept only one of the two */
   readonly count: number;
   readonly intervalMs: number;
 }

@@ -45,7 +45,6 @@ export default defineConfig({
           name: "net-userspace",
           include: [
             "test/net/{host,traffic}-*.test.ts",
-            "test/net/address-claims.test.ts",
             "test/net/daemon-{reload,transactions}.test.ts",
             "test/net/recipe-{haproxy,unbound}.test.ts",
             "test/net/reference-node.test.ts",

@@ -14,7 +14,7 @@ import { BpfCluster, type BpfOptions, UDP_PORT } from "./bpf-cluster.ts";
 import { describeBpf } from "./describe-bpf.ts";
 import { CLUSTER_MAC, recover, snapshot, statusOf } from "./host-tools.ts";
 
-const ROUNDS = 3;
+const ROUNDS = 2;
 const DEAD_MS = 1000;
 const PER_SECOND = 120;
 

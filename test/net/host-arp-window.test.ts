@@ -16,7 +16,7 @@ import { run, type TrackedProcess } from "../lab/processes.ts";
 import { sendFrames } from "../lab/traffic.ts";
 import { add, CLUSTER_MAC, del } from "./host-tools.ts";
 
-const ROUNDS = 20;
+const ROUNDS = 12;
 
 describeNet("host: never a window", { tools: ["arping", "ping"] }, () => {
   let lab: Lab;

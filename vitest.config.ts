@@ -46,7 +46,7 @@ export default defineConfig({
           include: [
             "test/net/{host,traffic}-*.test.ts",
             "test/net/daemon-{reload,transactions}.test.ts",
-            "test/net/recipe-{haproxy,unbound}.test.ts",
+            "test/net/recipe-haproxy.test.ts",
             "test/net/reference-node.test.ts",
           ],
           env: { CLUSTERIPD_AUTO_ENGINE: "userspace" },

@@ -63,7 +63,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       // Both are logged, or would be.
       await node.exec(["nft", "flush", "ruleset"]);
       await until(async () => expect((await statusOf({ socket })).repairs.nft.count).toBe(1), 2000);
-      for (let round = 0; round < 20; round += 1) {
+      for (let round = 0; round < 5; round += 1) {
         await add({ socket }, { vip: "10.77.0.101", nic: "eth0", "total-nodes": 1, "local-node": 1 });
         await del({ socket }, "10.77.0.101");
       }

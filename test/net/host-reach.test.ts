@@ -6,6 +6,8 @@
  *     eth0 .11   (or a bridge with eth0 in it) eth0 .201
  *       ╧═════════════ 10.77.0.0/24 ═════════════╧        virtual IP 10.77.0.100
  */
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
@@ -13,7 +15,16 @@ import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../la
 import { describeNet } from "../lab/describe-net.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
-import { answersPing, CLUSTER_MAC, pings, recover, snapshot, statusOf, until } from "./host-tools.ts";
+import {
+  answersPing,
+  CLUSTER_MAC,
+  envWithNft,
+  pings,
+  recover,
+  snapshot,
+  statusOf,
+  until,
+} from "./host-tools.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2], clustermac: CLUSTER_MAC };
 /** What no event tells is seen every five seconds; the rest is for a busy machine. */
@@ -49,16 +60,37 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
     await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
   }
 
-  it("the local route is deleted: put back", async () => {
-    const daemon = await start();
-    await answersPing(client, lab.vip);
+  async function deleteLocalRoutes(): Promise<void> {
     const routes = await node.ip("-4", "route", "show", "table", "local");
     for (const line of routes.split("\n").filter((route) => route.startsWith(`local ${lab.vip} `))) {
       await node.ip("route", "del", ...line.trim().split(/\s+/), "table", "local");
     }
+  }
+
+  it("the local route is deleted: put back", async () => {
+    const daemon = await start();
+    await answersPing(client, lab.vip);
+    await deleteLocalRoutes();
     await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
     await until(async () => expect((await statusOf(daemon)).repairs.reach.count).toBe(1), PATIENCE_MS);
     await daemon.kill();
+    expect(await snapshot(node)).toBe(before);
+  });
+
+  it("the local route is put back for an address that goes at that moment: the route goes, too", async () => {
+    const armed = path.join(lab.directoryOf(node), "armed");
+    // Its last look at the address was before, and the daemon ends before another one.
+    const first = `case "$*" in "-4 route replace local "*)
+      [ ! -e ${armed} ] || { rm ${armed}; PATH=\${PATH#*:} ip address del ${lab.vip}/32 dev lo; kill -TERM $PPID; } ;;
+    esac`;
+    const env = await envWithNft(lab, node, first, ["ip"]);
+    const daemon = await startDaemon(lab, node, { vips: [LOCAL], env });
+    await answersPing(client, lab.vip);
+    writeFileSync(armed, "");
+    await deleteLocalRoutes();
+    await daemon.process.exited;
+    expect(existsSync(armed)).toBe(false);
+    expect(await node.ip("-4", "route", "show", "table", "local")).not.toContain(lab.vip);
     expect(await snapshot(node)).toBe(before);
   });
 

@@ -4,6 +4,8 @@ import {
   changeBuckets,
   formatBuckets,
   parseBucketChange,
+  releaseBucket,
+  takeBucket,
   toBucketSet,
 } from "../../src/model/bucket-set.ts";
 
@@ -14,6 +16,21 @@ test("prints as the /proc file did", () => {
 
 test("the mask has bit N-1 for bucket N", () => {
   expect(bucketMask([1, 3, 16])).toBe(0x8005);
+});
+
+test("a set has buckets from 1 to 256; the word that the engines read has 16", () => {
+  expect(toBucketSet([256, 1])).toEqual([1, 256]);
+  for (const bucket of [0, 257, -1, 1.5, Number.NaN]) {
+    expect(() => toBucketSet([1, bucket])).toThrow(`${bucket} is no bucket: expected 1 to 256`);
+  }
+  expect(() => bucketMask([1, 17])).toThrow("bucket 17 has no bit in a word of 16");
+});
+
+test("a bucket is taken or released whatever was before", () => {
+  expect(takeBucket([1, 3], 2)).toEqual([1, 2, 3]);
+  expect(takeBucket([1, 3], 3)).toEqual([1, 3]);
+  expect(releaseBucket([1, 3], 3)).toEqual([1]);
+  expect(releaseBucket([1, 3], 2)).toEqual([1, 3]);
 });
 
 test("adds and removes one bucket", () => {

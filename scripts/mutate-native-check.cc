@@ -19,7 +19,6 @@
 #include "loader/placement.h"
 #include "test/kernel_way.h"
 #include "userspace/judge.h"
-#include "verdict/hash.h"
 
 using namespace clusterip;
 using namespace clusterip::test;
@@ -38,12 +37,9 @@ bool check_bucket() {
                  &bucket) != 8) {
     return false;
   }
-  const bool has_ports = clusterip_ports_offset(static_cast<std::uint8_t>(protocol)) >= 0;
-  const clusterip_port_words ports =
-      has_ports ? clusterip_port_words{sport, dport} : clusterip_port_words{0, 0};
   const clusterip_rule rule = {seed, 0, static_cast<std::uint8_t>(mode),
                                static_cast<std::uint8_t>(count)};
-  return clusterip_bucket_of(saddr, ports, &rule) == bucket;
+  return bucket_of_flow(rule, static_cast<std::uint8_t>(protocol), saddr, sport, dport) == bucket;
 }
 
 bool read_vip(Interface& nic) {

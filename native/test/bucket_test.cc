@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "test/kernel_way.h"
 #include "test/packets.h"
 #include "test/test.h"
 #include "userspace/judge.h"
@@ -151,18 +152,14 @@ TEST(kernel_vectors) {
   while (std::getline(std::cin, line)) {
     const Vector vector = read_vector(line);
     ++count;
-    const bool has_ports = clusterip_ports_offset(vector.protocol) >= 0;
-    const clusterip_port_words ports =
-        has_ports ? clusterip_port_words{.source = word(vector.source_port),
-                                         .destination = word(vector.destination_port)}
-                  : clusterip_port_words{};
     clusterip_rule rule = vector.rule;
     rule.local_mask = 0xffff;
     const VirtualIp virtual_ip{.address_host = kVip, .rule = rule};
     VirtualIpTable table;
     table.assign({&virtual_ip, 1});
     const Judgement judgement = judge(frame_of(vector), PACKET_TYPE_MULTICAST, table);
-    if (clusterip_bucket_of(vector.saddr_host, ports, &rule) != vector.bucket ||
+    if (bucket_of_flow(rule, vector.protocol, vector.saddr_host, word(vector.source_port),
+                       word(vector.destination_port)) != vector.bucket ||
         judgement.bucket != vector.bucket || judgement.reason != REASON_LOCAL_BUCKET) {
       if (++wrong <= 5) std::cout << "wrong bucket: " << line << "\n";
     }

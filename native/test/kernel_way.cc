@@ -13,6 +13,7 @@ constexpr std::uint32_t kMaxOffset = 255;  // MAX_OFFSET of native/bpf/frame.h
 struct Way {
   const clusterip_vip_table* table = nullptr;
   bool by_helper = false;
+  std::size_t readable = 0;
 };
 
 const Way& way_of(const clusterip_frame* frame) { return *static_cast<const Way*>(frame->engine); }
@@ -23,10 +24,9 @@ const Way& way_of(const clusterip_frame* frame) { return *static_cast<const Way*
 CLUSTERIP_INLINE bool clusterip_load(const clusterip_frame* frame, std::uint32_t offset, void* to,
                                      std::uint32_t size) {
   REQUIRE(std::uint64_t{offset} + size <= frame->length);
-  if (!way_of(frame).by_helper) {
-    const auto direct = static_cast<std::size_t>(frame->end - frame->data);
-    if (offset > kMaxOffset || std::size_t{offset} + size > direct) return false;
-  }
+  const Way& way = way_of(frame);
+  if (!way.by_helper && offset > kMaxOffset) return false;
+  if (std::size_t{offset} + size > way.readable) return false;
   std::memcpy(to, frame->data + offset, size);
   return true;
 }
@@ -45,9 +45,9 @@ CLUSTERIP_INLINE bool clusterip_find(const clusterip_frame* frame, std::uint32_t
 namespace clusterip::test {
 namespace {
 
-void judge_by(const KernelFrame& frame, std::uint32_t packet_type, const Way& way,
-              Judgement& judgement) {
+void judge_by(const KernelFrame& frame, std::uint32_t packet_type, Way way, Judgement& judgement) {
   const std::size_t direct = std::min(frame.linear, frame.octets.size());
+  way.readable = way.by_helper ? frame.readable : direct;
   const clusterip_frame readable = {.data = frame.octets.data(),
                                     .end = frame.octets.data() + direct,
                                     .length = static_cast<std::uint32_t>(frame.octets.size()),
@@ -59,6 +59,15 @@ void judge_by(const KernelFrame& frame, std::uint32_t packet_type, const Way& wa
 }
 
 }  // namespace
+
+unsigned bucket_of_flow(const clusterip_rule& rule, std::uint8_t protocol, std::uint32_t saddr_host,
+                        std::uint32_t source_port, std::uint32_t destination_port) {
+  const bool has_ports = clusterip_ports_offset(protocol) >= 0;
+  const clusterip_port_words ports =
+      has_ports ? clusterip_port_words{.source = source_port, .destination = destination_port}
+                : clusterip_port_words{};
+  return clusterip_bucket_of(saddr_host, ports, &rule);
+}
 
 Judgement judge_directly(const KernelFrame& frame, std::uint32_t packet_type,
                          const clusterip_vip_table& table) {

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 
 #include "bpf/layout.h"
@@ -18,11 +19,17 @@ struct KernelFrame {
   std::span<const std::uint8_t> octets;
   std::size_t linear = 0;  // so many can be read directly
   bool is_merged = false;
+  std::size_t readable = std::numeric_limits<std::size_t>::max();  // so many, with the helper
 };
 
 // `engine_word` is the second word of the virtual IP's place.
 [[nodiscard]] Judgement judge_kernel_way(const KernelFrame& frame, std::uint32_t packet_type,
                                          const clusterip_vip_table& table);
+
+// The bucket of a flow whose protocol may have no ports; these are the words that enter the hash.
+[[nodiscard]] unsigned bucket_of_flow(const clusterip_rule& rule, std::uint8_t protocol,
+                                      std::uint32_t saddr_host, std::uint32_t source_port,
+                                      std::uint32_t destination_port);
 
 // Direct reading alone, as in the XDP program.
 [[nodiscard]] Judgement judge_directly(const KernelFrame& frame, std::uint32_t packet_type,

@@ -1,6 +1,7 @@
 // The table of virtual IPs of engine "bpf" and its counters, in memory of our own.
 #include "loader/placement.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <random>
@@ -41,10 +42,9 @@ bool is_found(clusterip_vip_table& table, in_addr_t address) {
 }
 
 bool is_empty(const clusterip_vip_table& table) {
-  for (const clusterip_place& place : table.places) {
-    if (place.key != 0 || place.words[0] != 0 || place.words[1] != 0) return false;
-  }
-  return true;
+  return std::ranges::all_of(table.places, [](const clusterip_place& place) {
+    return place.key == 0 && place.words[0] == 0 && place.words[1] == 0;
+  });
 }
 
 }  // namespace
@@ -125,17 +125,15 @@ TEST(a_place_is_found_at_any_moment_while_others_come_and_go) {
   std::thread program([&] {
     while (!is_over) {
       const std::uint32_t index = clusterip_place_of(table.get(), kept);
-      if (index == CLUSTERIP_PLACES) {
-        ++missed;
-      } else if (clusterip_read_once(&table->places[index].key) !=
-                 clusterip_key(kept, PLACE_TAKEN)) {
-        ++missed;
-      }
+      const bool is_found =
+          index != CLUSTERIP_PLACES &&
+          clusterip_read_once(&table->places[index].key) == clusterip_key(kept, PLACE_TAKEN);
+      if (!is_found) ++missed;
       ++searches;
     }
   });
   for (unsigned change = 0; change < 3000 || searches < 1000; ++change) {
-    const in_addr_t address = addresses[change * 7 % addresses.size()];
+    const in_addr_t address = addresses[std::size_t{change} * 7 % addresses.size()];
     if (address == kept) continue;
     if (find_place(*table, address)) {
       erase_place(*table, address);
@@ -182,7 +180,7 @@ TEST(counters_are_summed_over_cpus_and_slots) {
   std::vector<clusterip_vip_counters> of_cpus(3);
   std::vector<clusterip_nic_counters> nic_of_cpus(3);
   for (unsigned cpu = 0; cpu < 3; ++cpu) {
-    of_cpus[cpu].local[0] = {.frames = cpu, .bytes = 10 * cpu};
+    of_cpus[cpu].local[0] = {.frames = cpu, .bytes = std::uint64_t{10} * cpu};
     of_cpus[cpu].foreign[15] = {.frames = 1, .bytes = 1};
     of_cpus[cpu].without_bucket = {.frames = 2, .bytes = 2};
     for (auto& tally : nic_of_cpus[cpu].by_reason) tally = {.frames = 1, .bytes = 2};

@@ -311,6 +311,20 @@ TEST(the_kernel_way_follows_four_tags) {
   }
 }
 
+TEST(what_the_helper_cannot_read_has_no_verdict) {
+  const auto table = std::make_unique<clusterip_vip_table>();
+  BpfVirtualIp entry{.address_wire = htonl(kVip), .settings = {}};
+  entry.settings.rule = virtual_ip().rule;
+  CHECK(write_place(*table, entry));
+  const Octets frame = tagged(tagged(ethernet(ipv4({}, kDatagram)), 0), 0);
+  const std::size_t ports_end = 14 + 2 * 4 + 20 + 4;
+  for (std::size_t readable = 0; readable <= frame.size(); ++readable) {
+    const KernelFrame kernel_frame{.octets = frame, .linear = 0, .readable = readable};
+    const auto reason = judge_kernel_way(kernel_frame, PACKET_TYPE_HOST, *table).reason;
+    CHECK_EQUAL(reason, readable < ports_end ? CLUSTERIP_UNREADABLE : REASON_LOCAL_BUCKET);
+  }
+}
+
 TEST(a_merged_frame_without_a_total_length_is_as_long_as_it_is) {
   const auto table = std::make_unique<clusterip_vip_table>();
   BpfVirtualIp entry{.address_wire = htonl(kVip), .settings = {}};

@@ -5,23 +5,14 @@
 #include "verdict/judgement.h"
 
 // NOLINTBEGIN(cppcoreguidelines-macro-usage): for words, and for vectors of words (trial/batch.cc)
-#define CLUSTERIP_JHASH_MIX(to, from, bits)                 \
-  do {                                                      \
-    (to) ^= (from);                                         \
-    (to) -= ((from) << (bits)) | ((from) >> (32 - (bits))); \
-  } while (0)
+#define CLUSTERIP_JHASH_MIX(to, from, bits) \
+  ((to) ^= (from), (to) -= ((from) << (bits)) | ((from) >> (32 - (bits))))
 
 // __jhash_final: the hash is left in c.
-#define CLUSTERIP_JHASH_FINAL(a, b, c) \
-  do {                                 \
-    CLUSTERIP_JHASH_MIX(c, b, 14);     \
-    CLUSTERIP_JHASH_MIX(a, c, 11);     \
-    CLUSTERIP_JHASH_MIX(b, a, 25);     \
-    CLUSTERIP_JHASH_MIX(c, b, 16);     \
-    CLUSTERIP_JHASH_MIX(a, c, 4);      \
-    CLUSTERIP_JHASH_MIX(b, a, 14);     \
-    CLUSTERIP_JHASH_MIX(c, b, 24);     \
-  } while (0)
+#define CLUSTERIP_JHASH_FINAL(a, b, c)                                                          \
+  (CLUSTERIP_JHASH_MIX(c, b, 14), CLUSTERIP_JHASH_MIX(a, c, 11), CLUSTERIP_JHASH_MIX(b, a, 25), \
+   CLUSTERIP_JHASH_MIX(c, b, 16), CLUSTERIP_JHASH_MIX(a, c, 4), CLUSTERIP_JHASH_MIX(b, a, 14),  \
+   CLUSTERIP_JHASH_MIX(c, b, 24))
 // NOLINTEND(cppcoreguidelines-macro-usage)
 
 // What all words of a hash begin with: the number of words enters it.

@@ -5,8 +5,8 @@
 import { parseArgs } from "node:util";
 import { hashModes } from "../src/core/bucket.ts";
 import { messageOf } from "../src/core/errors.ts";
-import { loadNative } from "../src/native.ts";
 import { textTable } from "../src/tools/text-table.ts";
+import { loadTrial } from "../test/native-trial.ts";
 import { describeMachine } from "./dataplane/machine.ts";
 import { type Contender, type HashJob, hashContenders } from "./hash/contenders.ts";
 import { randomFlows } from "./hash/flows.ts";
@@ -46,7 +46,7 @@ const report: Report = {
   ratioSpreads: {},
   skipped: [],
 };
-const native = loadNative();
+const native = loadTrial();
 
 async function run(json: string | undefined, isQuick: boolean): Promise<void> {
   const extent = isQuick ? quick : full;

@@ -1,7 +1,33 @@
 {
   "variables": {
     # 1 when what engine "bpf" is built with is here.
-    "has_bpf%": "<!(node bpf/toolchain.cjs probe)"
+    "has_bpf%": "<!(node bpf/toolchain.cjs probe)",
+    # 1 in a checkout: users do not get what only tests and benchmarks load.
+    "has_trial%": "<!(node -p \"Number(require('fs').existsSync('trial'))\")",
+    "userspace": [
+      "linux/nft_events.cc",
+      "linux/send_once.cc",
+      "linux/settle.cc",
+      "userspace/capture.cc",
+      "userspace/dataplane.cc",
+      "userspace/judge.cc",
+      "userspace/tun.cc",
+      "userspace/worker.cc"
+    ],
+    "bpf": [
+      "linux/multicast.cc",
+      "linux/settle.cc",
+      "linux/tc_filters.cc",
+      "loader/call.cc",
+      "loader/dataplane.cc",
+      "loader/host.cc",
+      "loader/maps.cc",
+      "loader/placement.cc",
+      "loader/program.cc",
+      "loader/tc.cc",
+      "loader/xdp.cc",
+      "napi/bpf_object.cc"
+    ]
   },
   "target_defaults": {
     "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
@@ -15,6 +41,9 @@
       "-Wconversion",
       "-Werror",
       "-fvisibility=hidden",
+      # Not -I: native/linux and native/bpf are not the kernel's and libbpf's.
+      "-iquote",
+      "<(module_root_dir)",
       "-isystem",
       "<!(node -p \"require('path').dirname(require.resolve('node-addon-api'))\")"
     ],
@@ -24,21 +53,10 @@
     {
       "target_name": "clusteripd",
       "sources": [
-        "src/addon.cc",
-        "src/batch.cc",
-        "src/batch_object.cc",
-        "src/capture.cc",
-        "src/dataplane.cc",
-        "src/dataplane_object.cc",
-        "src/filter_probe.cc",
-        "src/judge_object.cc",
-        "src/nft_events.cc",
-        "src/nft_events_object.cc",
-        "src/send_once.cc",
-        "src/settle.cc",
-        "src/tun.cc",
-        "src/verdict.cc",
-        "src/worker.cc"
+        "napi/addon.cc",
+        "napi/dataplane_object.cc",
+        "napi/nft_events_object.cc",
+        "<@(userspace)"
       ]
     }
   ],
@@ -47,37 +65,42 @@
       "targets": [
         {
           "target_name": "clusteripd_bpf",
-          "sources": [
-            "src/bpf_addon.cc",
-            "src/bpf_call.cc",
-            "src/bpf_dataplane.cc",
-            "src/bpf_host.cc",
-            "src/bpf_maps.cc",
-            "src/bpf_program.cc",
-            "src/bpf_tc.cc",
-            "src/bpf_test_run.cc",
-            "src/bpf_xdp.cc",
-            "src/multicast.cc",
-            "src/settle.cc",
-            "src/tc_filters.cc"
-          ],
+          "sources": ["napi/bpf_addon.cc", "<@(bpf)"],
           "libraries": ["-lbpf"],
           "actions": [
             {
               "action_name": "compile the BPF programs",
               "inputs": [
-                "bpf/bucket.h",
-                "bpf/clusterip.bpf.c",
-                "bpf/frame.h",
-                "bpf/maps.h",
-                "bpf/shared.h",
-                "bpf/toolchain.cjs",
-                "bpf/verdict.h"
+                "<!@(ls bpf/*.c bpf/*.cjs bpf/*.h generated/facts.h verdict/*.h)"
               ],
               "outputs": ["<(PRODUCT_DIR)/clusterip.bpf.o"],
               "action": ["node", "bpf/toolchain.cjs", "compile", "<(PRODUCT_DIR)/clusterip.bpf.o"]
             }
           ]
+        }
+      ]
+    }],
+    ["has_trial==1", {
+      "targets": [
+        {
+          "target_name": "clusteripd_trial",
+          "sources": [
+            "trial/addon.cc",
+            "trial/batch.cc",
+            "trial/batch_object.cc",
+            "trial/filter_probe.cc",
+            "trial/judge_object.cc",
+            "userspace/judge.cc"
+          ]
+        }
+      ]
+    }],
+    ["has_trial==1 and has_bpf==1", {
+      "targets": [
+        {
+          "target_name": "clusteripd_bpf_trial",
+          "sources": ["trial/bpf_addon.cc", "trial/test_run.cc", "<@(bpf)"],
+          "libraries": ["-lbpf"]
         }
       ]
     }]

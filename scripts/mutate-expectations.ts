@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type HashMode, hashModes, portWireLittleEndian, protocolNumbers } from "../src/core/bucket.ts";
+import { type HashMode, hashModeNumbers, portWireLittleEndian, protocolNumbers } from "../src/core/bucket.ts";
 import { type ClassifyTarget, classify, packetTypes } from "../src/core/classify.ts";
 import { parseIpv4 } from "../src/core/ipv4.ts";
-import { reasons } from "../src/core/verdict.ts";
+import { reasonCatalogue } from "../src/core/verdict.ts";
 import { bucketMask, MAX_BUCKETS } from "../src/model/bucket-set.ts";
 import { packageRoot } from "../src/native.ts";
 import { buildFrame } from "../src/verdict-table/build-frame.ts";
@@ -17,7 +17,7 @@ const FRAMES_PER_INTERFACE = 100;
 
 /** The lines that both checks read; mutate-native-check.cc says their form. */
 export function expectationLines(): string {
-  return `${[`limit ${MAX_BUCKETS}`, ...vectorLines(), ...emptyLines(), ...tableLines(), ...randomLines()].join("\n")}\n`;
+  return `${[`limit ${MAX_BUCKETS}`, ...vectorLines(), ...emptyLines(), ...tableLines(), ...kernelLines(), ...randomLines()].join("\n")}\n`;
 }
 
 function vectorLines(): string[] {
@@ -29,14 +29,14 @@ function vectorLines(): string[] {
       ? Number(proto.slice(5))
       : protocolNumbers[proto as keyof typeof protocolNumbers];
     const ports = [sport, dport].map((port) => portWireLittleEndian(Number(port))).join(" ");
-    const settings = `${hashModes.indexOf(mode as HashMode)} ${total} ${seed}`;
+    const settings = `${hashModeNumbers[mode as HashMode]} ${total} ${seed}`;
     return `bucket ${settings} ${number} ${parseIpv4(saddr)} ${ports} ${bucket}`;
   });
 }
 
 /** An interface without a virtual IP, as it is before the first and after the last one. */
 function emptyLines(): string[] {
-  const outcome = `${reasons.indexOf("other-address")} 0`;
+  const outcome = `${reasonCatalogue["other-address"].number} 0`;
   const frames = verdictTable().filter(({ reason }) => reason === "local-bucket");
   return [
     "interface",
@@ -47,8 +47,34 @@ function emptyLines(): string[] {
 function tableLines(): string[] {
   return verdictTable().flatMap(({ frame, target, reason, bucket }) => {
     const built = buildFrame(frame, target.address);
-    const outcome = `${reasons.indexOf(reason)} ${bucket ?? 0}`;
+    const outcome = `${reasonCatalogue[reason].number} ${bucket ?? 0}`;
     return ["interface", vipLine(target), frameLine(built, outcome)];
+  });
+}
+
+/** What only the kernel hands over, or what it does not look through: see mutate-native-check.cc. */
+function kernelLines(): string[] {
+  return verdictTable().flatMap(({ frame, target, reason, bucket }) => {
+    const built = buildFrame(frame, target.address);
+    const octets = Buffer.from(built.frame);
+    if (reason !== "local-bucket" || word(octets, 12) !== 0x0800) return [];
+    const outcome = `${reasonCatalogue[reason].number} ${bucket ?? 0}`;
+    const lines = ["interface", vipLine(target)];
+    const tag = Buffer.from("8100e000", "hex");
+    for (let tags = 1; tags <= 6; tags += 1) {
+      const inside = [octets.subarray(0, 12), ...Array<Buffer>(tags).fill(tag), octets.subarray(12)];
+      lines.push(frameLine({ frame: Buffer.concat(inside), packetType: built.packetType }, outcome));
+    }
+    const merged = (whole: Buffer, expected: string): string =>
+      `merged ${expected} ${whole.length} ${whole.toString("hex")}`;
+    const withoutLength = Buffer.from(octets.subarray(0, 14 + word(octets, 16)));
+    withoutLength.writeUInt16BE(0, 16);
+    lines.push(merged(withoutLength, outcome));
+    const withoutPorts = Buffer.from(octets);
+    withoutPorts.writeUInt16BE(((octets[14] ?? 0) & 15) * 4, 16);
+    const cut = [6, 17].includes(octets[23] ?? 0) && (word(octets, 20) & 0x1fff) === 0;
+    if (cut) lines.push(merged(withoutPorts, `${reasonCatalogue["ports-truncated"].number} 0`));
+    return lines;
   });
 }
 
@@ -61,14 +87,14 @@ function randomLines(): string[] {
       const results = targets.map((target) => classify(testFrame.frame, target, testFrame));
       const result = results.find(({ reason }) => reason !== "other-address") ?? results[0];
       if (result === undefined) continue;
-      lines.push(frameLine(testFrame, `${reasons.indexOf(result.reason)} ${result.bucket ?? 0}`));
+      lines.push(frameLine(testFrame, `${reasonCatalogue[result.reason].number} ${result.bucket ?? 0}`));
     }
     return lines;
   }).flat();
 }
 
 function vipLine({ address, hashMode, bucketCount, hashInit, localBuckets }: ClassifyTarget): string {
-  return `vip ${address} ${hashModes.indexOf(hashMode)} ${bucketCount} ${hashInit} ${bucketMask(localBuckets)}`;
+  return `vip ${address} ${hashModeNumbers[hashMode]} ${bucketCount} ${hashInit} ${bucketMask(localBuckets)}`;
 }
 
 function frameLine({ frame, packetType }: TestFrame, outcome: string): string {

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { bucketOfHash, hashModes, portsOffset } from "../src/core/bucket.ts";
 import { type ClassifyTarget, classify, type PacketType, packetTypes } from "../src/core/classify.ts";
 import { jhash1word, jhash2words, jhash3words } from "../src/core/jhash.ts";
-import { reasons } from "../src/core/verdict.ts";
+import { reasonCatalogue, reasonOf } from "../src/core/verdict.ts";
 import { MAX_BUCKETS } from "../src/model/bucket-set.ts";
 
 const packetTypeNames = Object.keys(packetTypes) as PacketType[];
@@ -49,8 +49,8 @@ function isFrameRight(words: string[]): boolean {
   const packetType = packetTypeNames.find((name) => packetTypes[name] === Number(type)) ?? "host";
   const results = targets.map((target) => classify(Buffer.from(hex, "hex"), target, { packetType }));
   const result = results.find((each) => each.reason !== "other-address") ?? results[0];
-  if (result === undefined) return reasons[Number(reason)] === "other-address";
-  return reasons.indexOf(result.reason) === Number(reason) && (result.bucket ?? 0) === Number(bucket);
+  if (result === undefined) return reasonOf(Number(reason)) === "other-address";
+  return reasonCatalogue[result.reason].number === Number(reason) && (result.bucket ?? 0) === Number(bucket);
 }
 
 process.exitCode = readFileSync(0, "utf8").trimEnd().split("\n").every(isAsExpected) ? 0 : 1;

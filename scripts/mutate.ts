@@ -6,13 +6,14 @@
  *
  * Every mutant first meets the kernel's vectors, the verdict table and differential frames
  * (mutate-expectations.ts), which a small program checks: mutate-typescript-check.ts or
- * mutate-native-check.cc, the latter also for the offsets that the packet path uses. TypeScript
+ * mutate-native-check.cc, the latter as each engine reads a frame, and also for the offsets that the packet paths
+ * use. TypeScript
  * mutants that pass are run through the unit tests named below. The work tree itself is never
  * touched.
  *
  * Exit status 1 when a mutant survives that scripts/mutate-equivalents.ts does not explain.
  */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
@@ -29,7 +30,17 @@ const typescriptFiles = [
   "src/core/cluster-mac.ts",
   "src/model/bucket-set.ts",
 ];
-const nativeFiles = ["native/src/jhash.h", "native/src/bucket.h", "native/src/verdict.cc"];
+const nativeFiles = [
+  "native/verdict/hash.h",
+  "native/verdict/flow.h",
+  "native/verdict/icmp.h",
+  "native/verdict/transport.h",
+  "native/verdict/ipv4_header.h",
+  "native/verdict/network.h",
+  "native/verdict/link.h",
+  "native/verdict/frame.h",
+  "native/userspace/judge.cc",
+];
 
 const unitTests = [
   "jhash",
@@ -45,16 +56,22 @@ const copied = [
   "test/unit",
   "test/fixtures",
   "scripts/mutate-typescript-check.ts",
-  "native/build/Release/clusteripd.node",
+  "test/lab/paths.ts",
+  "test/native-trial.ts",
+  "native/build/Release/clusteripd_trial.node",
   "package.json",
   "tsconfig.json",
   "vitest.config.ts",
 ];
 
-/** The native enumerators in the order of the reasons: `local-bucket` is `kLocalBucket`. */
-const enumerators = reasons.map(
-  (reason) => `k${reason.replace(/(^|-)(\w)/g, (_, _dash, letter: string) => letter.toUpperCase())}`,
-);
+/** The native enumerators in the order of the reasons: `local-bucket` is `REASON_LOCAL_BUCKET`. */
+const enumerators = reasons.map((reason) => `REASON_${reason.replaceAll("-", "_").toUpperCase()}`);
+
+/** The verdict twice, as each engine comes to it. */
+const mutatedSources = ["native/test/kernel_way.cc", "native/userspace/judge.cc"];
+/** What has no verdict in it is compiled once. */
+const objects = ["check.o", "placement.o"];
+const otherSources = ["check.cc", "native/loader/placement.cc"];
 
 /** A test of one mutant takes some seconds; one that hangs is caught too. */
 const TIMEOUT_MS = 90_000;
@@ -117,17 +134,21 @@ function typescriptWorker(directory: string, expectations: string): Worker {
 }
 
 function nativeWorker(directory: string, expectations: string): Worker {
-  cpSync(path.join(root, "native/src"), path.join(directory, "native/src"), { recursive: true });
+  for (const part of ["bpf", "generated", "loader", "test", "userspace", "verdict"]) {
+    cpSync(path.join(root, "native", part), path.join(directory, "native", part), { recursive: true });
+  }
   cpSync(path.join(root, "scripts/mutate-native-check.cc"), path.join(directory, "check.cc"));
   // With the warnings of native/binding.gyp: what the compiler refuses is caught as well.
   const warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"] as const;
-  const language = ["g++", "-std=gnu++20", "-O0", "-D_GLIBCXX_ASSERTIONS", "-Inative/src"] as const;
+  const language = ["g++", "-std=gnu++20", "-O0", "-D_GLIBCXX_ASSERTIONS", "-iquote", "native"] as const;
   const compile = [...language, ...warnings] as const;
+  const [program, ...flags] = compile;
+  execFileSync(program, [...flags, "-c", ...otherSources], { cwd: directory });
   return {
     async catches(file, text) {
       const original = readFileSync(path.join(directory, file));
       writeFileSync(path.join(directory, file), text);
-      const built = await run([...compile, "-o", "check", "check.cc"], directory);
+      const built = await run([...compile, "-o", "check", ...mutatedSources, ...objects], directory);
       writeFileSync(path.join(directory, file), original);
       return built !== 0 || (await run(["./check"], directory, expectations)) !== 0;
     },

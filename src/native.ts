@@ -1,4 +1,4 @@
-/** The only module that loads the native addon. Everything else sees these types. */
+/** The only module that loads the native addons that users have. Everything else sees these types. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -16,10 +16,10 @@ export interface NativeNicCounters {
   readonly received: Tally;
   /** of the number of frames received, which is an estimate where a prefilter samples */
   readonly receivedVariance: number;
-  /** in the order of `reasonNames()` */
+  /** the index is the number of the reason */
   readonly byReason: readonly Tally[];
-  readonly captureTruncated: Tally;
-  readonly deliveryFailed: Tally;
+  /** the index is the number of the drop in `engineDropCatalogue` */
+  readonly byEngineDrop: readonly Tally[];
   /** frames that the kernel could not queue for the engine; not part of `received` */
   readonly kernelDropped: number;
   /** receive calls that failed; not part of `received` */
@@ -45,7 +45,7 @@ export interface NativeVirtualIpCounters {
 }
 
 export interface NativeHashSettings {
-  /** index into `hashModes` */
+  /** of `hashModeNumbers` */
   readonly hashMode: number;
   readonly totalNodes: number;
   readonly hashInit: number;
@@ -69,7 +69,7 @@ export interface NativePrefilter {
 }
 
 /**
- * The userspace packet path (`native/src/dataplane.h`). A method returns when what it changed
+ * The userspace packet path (`native/userspace/dataplane.h`). A method returns when what it changed
  * is in force for the next frame. Errors carry `code` (ENODEV, EPERM ...), `errno`, `syscall`.
  */
 export interface NativeDataplane {
@@ -91,58 +91,7 @@ export interface NativeDataplane {
   close(): void;
 }
 
-/** The native verdict on frames from JavaScript: for tests, `explain` and benchmarks. */
-export interface NativeJudge {
-  /** @returns the index of the reason in the low 8 bits, the bucket (0 for none) above */
-  judge(frame: Uint8Array, packetType: number): number;
-}
-
-export interface NativeBatchJudge extends NativeJudge {
-  /**
-   * Many frames in one call.
-   *
-   * @param frames one behind the other
-   * @param ends where each ends; as many as `results`, which get what `judge` returns
-   */
-  judgeAll(frames: Uint8Array, ends: Uint32Array, packetType: number, results: Uint32Array): void;
-}
-
-/** Runs a classic-BPF program in this machine's kernel, for tests; throws when the kernel refuses it. */
-export interface NativeFilterProbe {
-  /** Whether a frame to this host, without a tag, passes. */
-  passes(frame: Uint8Array): boolean;
-}
-
 export interface NativeAddon {
-  /** Ports are the words that enter the hash: the wire octets read little-endian. */
-  bucketOf(
-    hashMode: number,
-    totalNodes: number,
-    hashInit: number,
-    protocol: number,
-    saddrHost: number,
-    sourcePortWord: number,
-    destinationPortWord: number,
-  ): number;
-  /**
-   * The buckets of many flows: arrays of equal length, ports as for `bucketOf`, 0 for a protocol
-   * without ports.
-   *
-   * @param path index into `batchPaths()`; by default the fastest that this CPU can run
-   */
-  bucketsOf(
-    hashMode: number,
-    totalNodes: number,
-    hashInit: number,
-    saddrHost: Uint32Array,
-    sourcePortWords: Uint16Array,
-    destinationPortWords: Uint16Array,
-    buckets: Uint8Array,
-    path?: number,
-  ): void;
-  /** The ways to compute a batch, slowest first; undefined where the CPU lacks the instructions. */
-  batchPaths(): readonly (string | undefined)[];
-  reasonNames(): readonly string[];
   /** Puts one whole Ethernet frame on an interface; nft does not see it. */
   sendFrame(ifindex: number, frame: Uint8Array): void;
   /** One datagram to a UNIX socket; a leading `@` is the abstract namespace. */
@@ -165,8 +114,6 @@ export interface NativeAddon {
     tunName: string,
     workers: number,
   ) => NativeDataplane;
-  readonly Judge: new (virtualIps: readonly NativeHashSettings[]) => NativeBatchJudge;
-  readonly FilterProbe: new (program: Uint8Array) => NativeFilterProbe;
 }
 
 /** How the programs are attached to an interface. */
@@ -194,12 +141,17 @@ export const xdpModes = ["off", "native", "generic"] as const;
 export type XdpMode = (typeof xdpModes)[number];
 
 /**
- * Engine "bpf" on one interface (`native/src/bpf_dataplane.h`): `prepare`, then the virtual IPs,
+ * Engine "bpf" on one interface (`native/loader/dataplane.h`): `prepare`, then the virtual IPs,
  * then `attach`. What is attached outlives the object and the process, until `detach`.
  */
 export interface NativeBpfDataplane {
-  /** Loads the programs, with the maps of those that it finds on the interface. */
-  prepare(ifindex: number): void;
+  /**
+   * Loads the programs, with the maps of those that it finds on the interface.
+   *
+   * @returns whether it has found some whose maps are laid out in another way, another version's: nothing is taken over
+   * from them, and `attach` replaces them
+   */
+  prepare(ifindex: number): boolean;
   attach(ifindex: number, xdpMode: number, forceClsact: boolean): void;
   detach(): void;
   attachment(): NativeBpfAttachment;
@@ -212,22 +164,13 @@ export interface NativeBpfDataplane {
   setLocal(addressHost: number, localMask: number): void;
   removeVirtualIp(addressHost: number): void;
   virtualIps(): readonly NativeBpfVirtualIp[];
-  /** frames by reason, in the order of `reasonNames()` */
+  /** frames by the number of their reason */
   nicCounters(): readonly Tally[];
   virtualIpCounters(addressHost: number): {
     readonly local: readonly Tally[];
     readonly foreign: readonly Tally[];
     readonly withoutBucket: Tally;
   };
-  /**
-   * For tests: what a program does with one frame (BPF_PROG_TEST_RUN).
-   *
-   * @returns its return value, and the reason and bucket that it counted (-1 and 0 for none)
-   */
-  testRun(
-    program: "tc" | "xdp",
-    frame: Uint8Array,
-  ): { readonly action: number; readonly reason: number; readonly bucket: number };
 }
 
 export interface NativeBpfAddon {

@@ -7,7 +7,7 @@ import {
   portWireLittleEndian,
 } from "../../src/core/bucket.ts";
 import { jhash1word, jhash2words, jhash3words } from "../../src/core/jhash.ts";
-import type { NativeAddon } from "../../src/native.ts";
+import type { NativeTrial } from "../../test/native-trial.ts";
 import type { Flows } from "./flows.ts";
 
 export interface Contender {
@@ -27,7 +27,7 @@ export interface HashJob {
 
 const TCP = 6;
 
-export function hashContenders(native: NativeAddon, job: HashJob): readonly Contender[] {
+export function hashContenders(native: NativeTrial, job: HashJob): readonly Contender[] {
   const { bucketCount, hashInit, flows, buckets } = job;
   const mode = hashModes.indexOf(job.mode);
   const { saddr, sport, dport } = flows;

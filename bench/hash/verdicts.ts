@@ -1,8 +1,8 @@
 /** Who judges whole frames: a mix of what arrives at a virtual IP, of one's own and of foreign buckets. */
 import { classify } from "../../src/core/classify.ts";
 import { bucketMask } from "../../src/model/bucket-set.ts";
-import type { NativeAddon } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
+import type { NativeTrial } from "../../test/native-trial.ts";
 import type { Contender } from "./contenders.ts";
 import { randomFlows } from "./flows.ts";
 
@@ -36,7 +36,7 @@ export function verdictFrames(count: number): readonly Uint8Array[] {
 
 /** @param results gets of every frame whether it is accepted, by every contender in the same way */
 export function verdictContenders(
-  native: NativeAddon,
+  native: NativeTrial,
   frames: readonly Uint8Array[],
   results: Uint32Array,
 ): readonly Contender[] {

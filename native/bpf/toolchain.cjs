@@ -55,6 +55,8 @@ function compile(output) {
     [
       ...["-target", "bpf"],
       "-mcpu=v3", // the instructions of Linux 5.1
+      "-ffreestanding", // the verdict includes <stdint.h>: the compiler's own
+      ...["-iquote", join(__dirname, "..")],
       "-O2",
       "-g", // libbpf reads the maps' definitions from the type information
       ...["-Wall", "-Wextra", "-Werror"],

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "verdict.h"
+#include "userspace/judge.h"
 
 namespace clusterip::fuzz {
 
@@ -43,9 +43,9 @@ class Input {
 // The settings in front of a frame:
 //   1 octet   bits 0-1 packet type, bit 2 "the first virtual IP is where the frame goes",
 //             bits 4-6 number of virtual IPs
-//   12 octets for each virtual IP: address, hash mode, total nodes, hash_init, local mask
+//   12 octets for each virtual IP: address, hash mode, number of buckets, hash_init, local mask
 struct Scene {
-  PacketType type = PacketType::kHost;
+  std::uint32_t type = PACKET_TYPE_HOST;
   std::vector<VirtualIp> virtual_ips;
   std::span<const std::uint8_t> frame;
 };
@@ -56,15 +56,16 @@ inline constexpr std::size_t kDestinationAt = 14 + 16;  // of an untagged frame
 inline Scene read_scene(Input& input) {
   Scene scene;
   const std::uint8_t head = input.u8();
-  scene.type = static_cast<PacketType>(head & 3);
+  scene.type = head & 3;
   scene.virtual_ips.resize((head >> 4) & 7);
   for (std::size_t i = 0; i < scene.virtual_ips.size(); ++i) {
     VirtualIp& virtual_ip = scene.virtual_ips[i];
     virtual_ip.address_host = input.u32();
-    virtual_ip.hash.mode = static_cast<HashMode>(input.u8() % 3);
-    virtual_ip.hash.total_nodes = static_cast<std::uint8_t>(input.u8() % kMaxNodes + 1);
-    virtual_ip.hash.hash_init = input.u32();
-    virtual_ip.local_mask = input.u16();
+    virtual_ip.rule.hash_mode = input.u8() % 3;
+    virtual_ip.rule.bucket_count =
+        static_cast<std::uint8_t>(input.u8() % CLUSTERIP_MAX_BUCKETS + 1);
+    virtual_ip.rule.hash_init = input.u32();
+    virtual_ip.rule.local_mask = input.u16();
     virtual_ip.id = static_cast<std::uint32_t>(i);
   }
   scene.frame = input.rest();

@@ -1,6 +1,6 @@
 // Any frame, with any settings: judge() reads nothing outside of it and keeps every invariant.
-#include "input.h"
-#include "invariants.h"
+#include "fuzz/input.h"
+#include "test/invariants.h"
 
 // NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

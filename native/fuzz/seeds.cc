@@ -1,15 +1,16 @@
 // Writes the fuzzers' first corpus: realistic frames of every kind that the verdict tells apart,
 // each with settings that let it get far. Run by scripts/fuzz --seed.
 //
-//     seeds DIRECTORY     writes DIRECTORY/judge/*, DIRECTORY/table/*, DIRECTORY/tun/*
+//     seeds DIRECTORY     writes DIRECTORY/judge/*, DIRECTORY/places/*, DIRECTORY/table/*,
+//     DIRECTORY/tun/*
 #include <cstdio>
 #include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "input.h"
-#include "packets.h"
+#include "fuzz/input.h"
+#include "test/packets.h"
 
 namespace {
 
@@ -98,6 +99,9 @@ int main(int argc, char** argv) {
   }
   write(directory + "judge/other-host", joined({settings(3, 1, 1), frames()[0].second}));
   write(directory + "judge/empty", {});
+  write(directory + "places/one", {0, 0, 1});
+  write(directory + "places/comes-and-goes", {0, 0, 1, 0, 1, 2, 1, 0, 0, 2, 3, 1, 1, 1, 1});
+  write(directory + "places/next-home", {0, 0, 1, 0, 1, 2, 2, 0, 3, 1, 0, 2, 0, 3});
   write(directory + "table/one", {1, 0, 10, 77, 0, 100, 0});
   write(directory + "table/network", {6, 0, 10, 77, 0, 0, 1, 2, 3, 4, 5, 6});
   write(directory + "table/high-bits", {6, 24, 0, 0, 0, 100, 1, 2, 3, 4, 5, 6});

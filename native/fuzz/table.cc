@@ -5,8 +5,8 @@
 // dense networks as well as addresses that differ in their high bits only.
 #include <unordered_map>
 
-#include "input.h"
-#include "require.h"
+#include "fuzz/input.h"
+#include "test/require.h"
 
 namespace {
 

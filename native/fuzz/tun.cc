@@ -1,15 +1,15 @@
 // The rewrite of an accepted frame for the TUN: any virtio_net_hdr before any accepted frame.
 //
 // The input is 10 octets of virtio_net_hdr, then what judge.cc reads.
-#include "tun.h"
+#include "userspace/tun.h"
 
 #include <array>
 #include <cstring>
 #include <memory>
 
-#include "input.h"
-#include "require.h"
-#include "vnet_header.h"
+#include "fuzz/input.h"
+#include "test/require.h"
+#include "userspace/vnet_header.h"
 
 namespace {
 
@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   clusterip::VirtualIpTable table;
   table.assign(scene.virtual_ips);
   const Judgement judgement = clusterip::judge(scene.frame, scene.type, table);
-  if (clusterip::verdict_of(judgement.reason) != clusterip::Verdict::kAccept) return 0;
+  if (!clusterip_is_accepted(judgement.reason)) return 0;
 
   // Exactly the octets that a capture has: one more and AddressSanitizer says so.
   const std::size_t total = sizeof(VnetHeader) + scene.frame.size();

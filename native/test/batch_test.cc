@@ -1,12 +1,12 @@
-// Buckets of many flows at once: every path that this CPU has against bucket_of(), one flow after
-// the other.
-#include "batch.h"
+// Buckets of many flows at once: every path that this CPU has against clusterip_bucket_of(), one
+// flow after the other.
+#include "trial/batch.h"
 
 #include <memory>
 #include <random>
 #include <vector>
 
-#include "test.h"
+#include "test/test.h"
 
 namespace clusterip::test {
 namespace {
@@ -31,16 +31,17 @@ struct Flows {
   std::vector<std::uint8_t> buckets;
 };
 
-unsigned wrong_buckets(Flows& flows, const HashSettings& settings, BatchPath path) {
+unsigned wrong_buckets(Flows& flows, const clusterip_rule& rule, BatchPath path) {
   buckets_of({.saddr_host = flows.saddr,
               .source_ports = flows.source,
               .destination_ports = flows.destination,
               .buckets = flows.buckets},
-             settings, path);
+             rule, path);
   unsigned wrong = 0;
   for (std::size_t i = 0; i < flows.size; ++i) {
-    const PortWords ports{.source = flows.source[i], .destination = flows.destination[i]};
-    if (flows.buckets[i] != bucket_of(flows.saddr[i], ports, settings)) ++wrong;
+    const clusterip_port_words ports{.source = flows.source[i],
+                                     .destination = flows.destination[i]};
+    if (flows.buckets[i] != clusterip_bucket_of(flows.saddr[i], ports, &rule)) ++wrong;
   }
   return wrong;
 }
@@ -55,10 +56,11 @@ TEST(batch_paths_give_the_buckets_of_single_flows) {
       Flows flows(size, random);
       for (unsigned mode = 0; mode < 3; ++mode) {
         for (const unsigned total : {1u, 2u, 3u, 7u, 15u, 16u}) {
-          const HashSettings settings{.mode = static_cast<HashMode>(mode),
-                                      .total_nodes = static_cast<std::uint8_t>(total),
-                                      .hash_init = static_cast<std::uint32_t>(random())};
-          CHECK_EQUAL(wrong_buckets(flows, settings, static_cast<BatchPath>(path)), 0u);
+          const clusterip_rule rule{.hash_init = static_cast<std::uint32_t>(random()),
+                                    .local_mask = 0,
+                                    .hash_mode = static_cast<std::uint8_t>(mode),
+                                    .bucket_count = static_cast<std::uint8_t>(total)};
+          CHECK_EQUAL(wrong_buckets(flows, rule, static_cast<BatchPath>(path)), 0u);
         }
       }
     }

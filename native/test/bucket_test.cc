@@ -1,6 +1,4 @@
 // The hash and the buckets against what a kernel computed.
-#include "bucket.h"
-
 #include <sys/stat.h>
 
 #include <array>
@@ -8,9 +6,11 @@
 #include <string>
 #include <string_view>
 
-#include "packets.h"
-#include "test.h"
-#include "verdict.h"
+#include "test/kernel_way.h"
+#include "test/packets.h"
+#include "test/test.h"
+#include "userspace/judge.h"
+#include "verdict/hash.h"
 
 namespace clusterip::test {
 namespace {
@@ -20,7 +20,7 @@ constexpr std::uint32_t kPort40000 = 0x409c;
 constexpr std::uint32_t kPort80 = 0x5000;
 
 struct Vector {
-  HashSettings settings;
+  clusterip_rule rule{};
   std::uint8_t protocol = 0;
   std::uint32_t saddr_host = 0;
   std::uint16_t source_port = 0;
@@ -42,11 +42,11 @@ std::string_view take_until(std::string_view& text, char separator) {
   return field;
 }
 
-HashMode mode_of(std::string_view name) {
-  if (name == "sourceip") return HashMode::kSourceIp;
-  if (name == "sourceip-sourceport") return HashMode::kSourceIpSourcePort;
+std::uint8_t mode_of(std::string_view name) {
+  if (name == "sourceip") return HASH_SOURCE_IP;
+  if (name == "sourceip-sourceport") return HASH_SOURCE_IP_SOURCE_PORT;
   CHECK_EQUAL(name, std::string_view("sourceip-sourceport-destport"));
-  return HashMode::kSourceIpSourcePortDestPort;
+  return HASH_SOURCE_IP_SOURCE_PORT_DEST_PORT;
 }
 
 std::uint8_t protocol_of(std::string_view name) {
@@ -80,9 +80,9 @@ std::uint32_t address_of(std::string_view text) {
 // hashmode,total_nodes,hash_init,proto,saddr,sport,dport,bucket
 Vector read_vector(std::string_view line) {
   Vector vector;
-  vector.settings.mode = mode_of(take_until(line, ','));
-  vector.settings.total_nodes = static_cast<std::uint8_t>(number(take_until(line, ',')));
-  vector.settings.hash_init = number(take_until(line, ','));
+  vector.rule.hash_mode = mode_of(take_until(line, ','));
+  vector.rule.bucket_count = static_cast<std::uint8_t>(number(take_until(line, ',')));
+  vector.rule.hash_init = number(take_until(line, ','));
   vector.protocol = protocol_of(take_until(line, ','));
   vector.saddr_host = address_of(take_until(line, ','));
   vector.source_port = static_cast<std::uint16_t>(number(take_until(line, ',')));
@@ -107,30 +107,23 @@ std::uint32_t word(std::uint16_t port) { return ((port & 0xffu) << 8) | (port >>
 
 TEST(hash_of_known_words) {
   const std::uint32_t address = 0xc0a80164;  // 192.168.1.100
-  CHECK_EQUAL(jhash_1word(address, 0), 0x8219bf47u);
-  CHECK_EQUAL(jhash_2words(address, kPort40000, 0), 0x59ebb66au);
-  CHECK_EQUAL(jhash_3words(address, kPort40000, kPort80, 0), 0xa2a301a7u);
-}
-
-TEST(hash_uses_as_many_ports_as_the_mode_says) {
-  const PortWords ports{.source = kPort40000, .destination = kPort80};
-  const auto hash = [&](HashMode mode) { return flow_hash(0xc0a80164, ports, mode, 0); };
-  CHECK_EQUAL(hash(HashMode::kSourceIp), 0x8219bf47u);
-  CHECK_EQUAL(hash(HashMode::kSourceIpSourcePort), 0x59ebb66au);
-  CHECK_EQUAL(hash(HashMode::kSourceIpSourcePortDestPort), 0xa2a301a7u);
+  const clusterip_port_words ports{.source = kPort40000, .destination = kPort80};
+  CHECK_EQUAL(clusterip_hash(address, ports, HASH_SOURCE_IP, 0), 0x8219bf47u);
+  CHECK_EQUAL(clusterip_hash(address, ports, HASH_SOURCE_IP_SOURCE_PORT, 0), 0x59ebb66au);
+  CHECK_EQUAL(clusterip_hash(address, ports, HASH_SOURCE_IP_SOURCE_PORT_DEST_PORT, 0), 0xa2a301a7u);
 }
 
 TEST(buckets_divide_the_hash_evenly_and_not_by_modulo) {
-  for (unsigned total = 1; total <= kMaxNodes; ++total) {
-    const auto nodes = static_cast<std::uint8_t>(total);
-    CHECK_EQUAL(bucket_of_hash(0, nodes), 1u);
-    CHECK_EQUAL(bucket_of_hash(0xffffffff, nodes), total);
+  for (unsigned total = 1; total <= CLUSTERIP_MAX_BUCKETS; ++total) {
+    const auto buckets = static_cast<std::uint8_t>(total);
+    CHECK_EQUAL(clusterip_bucket_of_hash(0, buckets), 1u);
+    CHECK_EQUAL(clusterip_bucket_of_hash(0xffffffff, buckets), total);
     for (unsigned bucket = 1; bucket < total; ++bucket) {
       // The first hash of the next bucket, and the one before it.
       const auto first =
           static_cast<std::uint32_t>(((std::uint64_t{bucket} << 32) + total - 1) / total);
-      CHECK_EQUAL(bucket_of_hash(first - 1, nodes), bucket);
-      CHECK_EQUAL(bucket_of_hash(first, nodes), bucket + 1);
+      CHECK_EQUAL(clusterip_bucket_of_hash(first - 1, buckets), bucket);
+      CHECK_EQUAL(clusterip_bucket_of_hash(first, buckets), bucket + 1);
     }
   }
 }
@@ -138,14 +131,14 @@ TEST(buckets_divide_the_hash_evenly_and_not_by_modulo) {
 TEST(ports_of_every_protocol) {
   unsigned with_ports = 0;
   for (unsigned protocol = 0; protocol < 256; ++protocol) {
-    const auto offset = ports_offset(static_cast<std::uint8_t>(protocol));
-    if (!offset) continue;
+    const int offset = clusterip_ports_offset(static_cast<std::uint8_t>(protocol));
+    if (offset < 0) continue;
     ++with_ports;
-    CHECK_EQUAL(*offset, protocol == IPPROTO_AH ? 4u : 0u);
+    CHECK_EQUAL(offset, protocol == IPPROTO_AH ? 4 : 0);
   }
   CHECK_EQUAL(with_ports, 7u);
   for (const int protocol : {6, 17, 33, 50, 51, 132, 136}) {
-    CHECK(ports_offset(static_cast<std::uint8_t>(protocol)).has_value());
+    CHECK(clusterip_ports_offset(static_cast<std::uint8_t>(protocol)) >= 0);
   }
 }
 
@@ -159,16 +152,15 @@ TEST(kernel_vectors) {
   while (std::getline(std::cin, line)) {
     const Vector vector = read_vector(line);
     ++count;
-    const bool has_ports = ports_offset(vector.protocol).has_value();
-    const PortWords ports = has_ports ? PortWords{.source = word(vector.source_port),
-                                                  .destination = word(vector.destination_port)}
-                                      : PortWords{};
-    const VirtualIp virtual_ip{.address_host = kVip, .hash = vector.settings, .local_mask = 0xffff};
+    clusterip_rule rule = vector.rule;
+    rule.local_mask = 0xffff;
+    const VirtualIp virtual_ip{.address_host = kVip, .rule = rule};
     VirtualIpTable table;
     table.assign({&virtual_ip, 1});
-    const Judgement judgement = judge(frame_of(vector), PacketType::kMulticast, table);
-    if (bucket_of(vector.saddr_host, ports, vector.settings) != vector.bucket ||
-        judgement.bucket != vector.bucket || judgement.reason != Reason::kLocalBucket) {
+    const Judgement judgement = judge(frame_of(vector), PACKET_TYPE_MULTICAST, table);
+    if (bucket_of_flow(rule, vector.protocol, vector.saddr_host, word(vector.source_port),
+                       word(vector.destination_port)) != vector.bucket ||
+        judgement.bucket != vector.bucket || judgement.reason != REASON_LOCAL_BUCKET) {
       if (++wrong <= 5) std::cout << "wrong bucket: " << line << "\n";
     }
   }

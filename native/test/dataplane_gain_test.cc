@@ -2,7 +2,7 @@
 #include <memory>
 #include <vector>
 
-#include "dataplane_lab.h"
+#include "test/dataplane_lab.h"
 
 namespace clusterip::test {
 namespace {
@@ -80,7 +80,7 @@ TEST_WITH_WORKERS(gained_bucket_does_not_count_for_frames_in_a_backlog) {
     CHECK(!served.dataplane->set_local(served.virtual_ip, 0xffff, {}));
     sent += kCount;
     const auto counters = counters_after(*served.dataplane, served.nic, sent);
-    CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), sent);
+    CHECK_EQUAL(with_reason(counters, REASON_FOREIGN_BUCKET), sent);
     CHECK(!served.dataplane->set_local(served.virtual_ip, 0, {}));
   }
 }

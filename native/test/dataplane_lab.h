@@ -17,11 +17,12 @@
 #include <variant>
 #include <vector>
 
-#include "dataplane.h"
-#include "network.h"
-#include "packets.h"
-#include "require.h"
-#include "test.h"
+#include "test/network.h"
+#include "test/packets.h"
+#include "test/require.h"
+#include "test/test.h"
+#include "userspace/dataplane.h"
+#include "verdict/hash.h"
 
 namespace clusterip::test {
 
@@ -31,7 +32,7 @@ using std::chrono::milliseconds;
 // anything.
 inline constexpr milliseconds kSoon{60000};
 inline constexpr milliseconds kNever{100};
-inline constexpr std::uint8_t kNodes = 4;
+inline constexpr std::uint8_t kBuckets = 4;
 inline constexpr const char* kMacDigits = "d1d85acccc21";
 
 // RET K: the number of octets to pass.
@@ -41,8 +42,10 @@ inline constexpr sock_filter kDropAll{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0,
 inline VirtualIpSettings settings(std::uint16_t local_mask) {
   return {.address_host = kVip,
           .cluster_mac = {0xd1, 0xd8, 0x5a, 0xcc, 0xcc, 0x21},
-          .hash = {.mode = HashMode::kSourceIpSourcePort, .total_nodes = kNodes, .hash_init = 7},
-          .local_mask = local_mask};
+          .rule = {.hash_init = 7,
+                   .local_mask = local_mask,
+                   .hash_mode = HASH_SOURCE_IP_SOURCE_PORT,
+                   .bucket_count = kBuckets}};
 }
 
 // The same with one worker and with several; more than there are CPUs, so that one has nothing to
@@ -91,15 +94,13 @@ inline std::uint64_t frames(std::span<const Tally> tallies) {
                          [](std::uint64_t sum, const Tally& tally) { return sum + tally.frames; });
 }
 
-inline std::uint64_t with_reason(const NicCounters& counters, Reason reason) {
+inline std::uint64_t with_reason(const NicCounters& counters, clusterip_reason reason) {
   return counters.by_reason[static_cast<std::size_t>(reason)].frames;
 }
 
 // Every frame is counted exactly once.
 inline void check_sum(const NicCounters& counters) {
-  CHECK_EQUAL(frames(counters.by_reason) + counters.capture_truncated.frames +
-                  counters.delivery_failed.frames,
-              counters.received.frames);
+  CHECK_EQUAL(frames(counters.by_reason) + frames(counters.by_drop), counters.received.frames);
 }
 
 // A dataplane that serves the virtual IP on nic0.
@@ -124,7 +125,8 @@ inline Octets datagram_from(std::uint16_t source_port, std::uint8_t number = 0) 
 
 inline unsigned bucket_of_port(std::uint16_t port) {
   const auto word = static_cast<std::uint32_t>(((port & 0xff) << 8) | (port >> 8));
-  return bucket_of(0xc6336407, {.source = word, .destination = 0x5000}, settings(0).hash);
+  const clusterip_rule rule = settings(0).rule;
+  return clusterip_bucket_of(0xc6336407, {.source = word, .destination = 0x5000}, &rule);
 }
 
 inline bool is_local(unsigned bucket, std::uint16_t mask) {

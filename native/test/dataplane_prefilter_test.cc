@@ -1,7 +1,7 @@
 // The prefilter in the kernel, its changes, and how what it passes is weighed.
 #include <vector>
 
-#include "dataplane_lab.h"
+#include "test/dataplane_lab.h"
 
 namespace clusterip::test {
 TEST(prefilter_drops_in_the_kernel_and_weighs_what_it_passes) {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "dataplane_lab.h"
+#include "test/dataplane_lab.h"
 
 namespace clusterip::test {
 namespace {
@@ -110,13 +110,13 @@ class Pair {
 // Frames of bucket 2 to each worker, which nobody has asked for.
 void check_answers_bucket_1_only(const Pair& pair) {
   const NicCounters before = counters_of(*pair, pair.nic());
-  CHECK_EQUAL(with_reason(before, Reason::kLocalBucket), pair.stops());
+  CHECK_EQUAL(with_reason(before, REASON_LOCAL_BUCKET), pair.stops());
   for (const unsigned worker : {0u, 1u}) {
     pair.send_to(worker, datagram_from(Pair::port_of_bucket(2)));
   }
   const auto after = counters_after(*pair, pair.nic(), before.received.frames + 2);
-  CHECK_EQUAL(with_reason(after, Reason::kForeignBucket), 2u);
-  CHECK_EQUAL(with_reason(after, Reason::kLocalBucket), pair.stops());
+  CHECK_EQUAL(with_reason(after, REASON_FOREIGN_BUCKET), 2u);
+  CHECK_EQUAL(with_reason(after, REASON_LOCAL_BUCKET), pair.stops());
   check_sum(after);
 }
 
@@ -145,7 +145,7 @@ TEST(loss_that_one_worker_misses_is_taken_back) {
     pair.send_to(worker, datagram_from(Pair::port_of_bucket(1)));
   }
   const auto counters = counters_after(*pair, pair.nic(), 3);
-  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 3u);
+  CHECK_EQUAL(with_reason(counters, REASON_LOCAL_BUCKET), 3u);
 }
 
 TEST(virtual_ip_that_one_worker_misses_is_taken_back) {

@@ -1,13 +1,13 @@
 // The whole packet path with its worker threads, in a network namespace. Under ThreadSanitizer this
 // is about the hand-over of jobs between the control side and the workers.
-#include "dataplane.h"
+#include "userspace/dataplane.h"
 
 #include <pthread.h>
 
 #include <chrono>
 #include <future>
 
-#include "dataplane_lab.h"
+#include "test/dataplane_lab.h"
 
 namespace clusterip::test {
 TEST_WITH_WORKERS(dataplane_starts_once) {
@@ -86,7 +86,7 @@ TEST_WITH_WORKERS(dataplane_delivers_own_buckets_and_counts_all) {
   const Served served = serve(kMask, workers);
   const Port peer("peer0");
   const UdpServer server(80);
-  std::array<std::uint64_t, kMaxNodes> expected{};
+  std::array<std::uint64_t, CLUSTERIP_MAX_BUCKETS> expected{};
   unsigned own = 0;
   for (std::uint16_t i = 0; i < kCount; ++i) {
     const unsigned bucket = bucket_of_port(kFirst + i);
@@ -100,11 +100,11 @@ TEST_WITH_WORKERS(dataplane_delivers_own_buckets_and_counts_all) {
   const NicCounters counters = counters_after(*served.dataplane, served.nic, kCount);
   CHECK_EQUAL(counters.received.frames, kCount);
   CHECK_EQUAL(counters.received.bytes, kCount * datagram_from(0).size());
-  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), own);
-  CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), kCount - own);
+  CHECK_EQUAL(with_reason(counters, REASON_LOCAL_BUCKET), own);
+  CHECK_EQUAL(with_reason(counters, REASON_FOREIGN_BUCKET), kCount - own);
   check_sum(counters);
   const VirtualIpCounters buckets = buckets_of(*served.dataplane, served.virtual_ip);
-  for (unsigned bucket = 1; bucket <= kMaxNodes; ++bucket) {
+  for (unsigned bucket = 1; bucket <= CLUSTERIP_MAX_BUCKETS; ++bucket) {
     const bool local = is_local(bucket, kMask);
     const std::uint64_t of_bucket = expected.at(bucket - 1);
     CHECK_EQUAL(buckets.local.at(bucket - 1).frames, local ? of_bucket : 0);
@@ -132,12 +132,12 @@ TEST(dataplane_sorts_every_kind_of_frame) {
   CHECK(tap.receive(kNever).empty());
   const NicCounters counters = counters_after(*served.dataplane, served.nic, 7);
   CHECK_EQUAL(counters.received.frames, 7u);
-  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 2u);
-  CHECK_EQUAL(with_reason(counters, Reason::kLaterFragment), 1u);
-  CHECK_EQUAL(with_reason(counters, Reason::kVlanTagged), 1u);
-  CHECK_EQUAL(with_reason(counters, Reason::kNotIpv4), 1u);
-  CHECK_EQUAL(with_reason(counters, Reason::kOtherAddress), 1u);
-  CHECK_EQUAL(with_reason(counters, Reason::kIcmpUnsolicited), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_LOCAL_BUCKET), 2u);
+  CHECK_EQUAL(with_reason(counters, REASON_LATER_FRAGMENT), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_VLAN_TAGGED), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_NOT_IPV4), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_OTHER_ADDRESS), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_ICMP_UNSOLICITED), 1u);
   CHECK_EQUAL(buckets_of(*served.dataplane, served.virtual_ip).without_bucket.frames, 1u);
   check_sum(counters);
 }
@@ -153,13 +153,13 @@ TEST_WITH_WORKERS(dataplane_counts_what_the_tun_refuses_and_takes_a_new_one) {
     CHECK(peer.send(datagram_from(1)));
   }
   NicCounters counters = counters_after(*served.dataplane, served.nic, 1);
-  CHECK_EQUAL(counters.delivery_failed.frames, 1u);
+  CHECK_EQUAL(counters.by_drop[DROP_DELIVERY_FAILED].frames, 1u);
   CHECK_EQUAL(counters.last_delivery_error.number, EIO);
   REQUIRE(ip(std::string("link del ") + kTunName));
   const OnCpu first{0};
   CHECK(peer.send(datagram_from(1)));
   counters = counters_after(*served.dataplane, served.nic, 2);
-  CHECK_EQUAL(counters.delivery_failed.frames, 2u);
+  CHECK_EQUAL(counters.by_drop[DROP_DELIVERY_FAILED].frames, 2u);
   CHECK_EQUAL(counters.last_delivery_error.number, EBADFD);
   CHECK(!served.dataplane->reopen_tun(kTunName));
   configure_tun();
@@ -189,8 +189,8 @@ TEST_WITH_WORKERS(address_that_comes_again_is_served_once) {
   CHECK(!served.dataplane->set_local(last, 0, {}));
   CHECK(peer.send(datagram_from(2000)));
   const NicCounters counters = counters_after(*served.dataplane, served.nic, 2);
-  CHECK_EQUAL(with_reason(counters, Reason::kLocalBucket), 1u);
-  CHECK_EQUAL(with_reason(counters, Reason::kForeignBucket), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_LOCAL_BUCKET), 1u);
+  CHECK_EQUAL(with_reason(counters, REASON_FOREIGN_BUCKET), 1u);
   // Counters go on.
   CHECK_EQUAL(frames(buckets_of(*served.dataplane, last).local), 1u);
   CHECK(!served.dataplane->remove_virtual_ip(last, {}));
@@ -211,7 +211,8 @@ TEST_WITH_WORKERS(buckets_move_under_traffic) {
   CHECK_EQUAL(counters.received.frames + counters.kernel_dropped, sent);
   check_sum(counters);
   const VirtualIpCounters buckets = buckets_of(*served.dataplane, served.virtual_ip);
-  CHECK_EQUAL(frames(buckets.local) + frames(buckets.foreign) + counters.delivery_failed.frames,
+  CHECK_EQUAL(frames(buckets.local) + frames(buckets.foreign) +
+                  counters.by_drop[DROP_DELIVERY_FAILED].frames,
               counters.received.frames);
 }
 
@@ -230,7 +231,7 @@ TEST_WITH_WORKERS(virtual_ips_come_and_go_under_traffic) {
   (void)traffic.stop();
   const NicCounters counters = counters_of(*served.dataplane, served.nic);
   check_sum(counters);
-  CHECK(with_reason(counters, Reason::kLocalBucket) > 0);
+  CHECK(with_reason(counters, REASON_LOCAL_BUCKET) > 0);
 }
 
 TEST_WITH_WORKERS(nics_come_and_go_under_traffic) {
@@ -326,7 +327,7 @@ TEST_WITH_WORKERS(many_callers_at_once_under_traffic) {
   for (unsigned caller = 0; caller < 4; ++caller) {
     callers.emplace_back([&, caller] {
       for (unsigned i = 0; i < 100; ++i) {
-        const auto mask = static_cast<std::uint16_t>(1u << ((i + caller) % kNodes));
+        const auto mask = static_cast<std::uint16_t>(1u << ((i + caller) % kBuckets));
         if (served.dataplane->set_local(served.virtual_ip, mask, {})) ++failures;
         const auto counters = served.dataplane->nic_counters(served.nic);
         if (!std::holds_alternative<NicCounters>(counters)) ++failures;

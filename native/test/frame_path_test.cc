@@ -7,12 +7,12 @@
 #include <cstring>
 #include <thread>
 
-#include "capture.h"
-#include "network.h"
-#include "packets.h"
-#include "require.h"
-#include "test.h"
-#include "tun.h"
+#include "test/network.h"
+#include "test/packets.h"
+#include "test/require.h"
+#include "test/test.h"
+#include "userspace/capture.h"
+#include "userspace/tun.h"
 
 namespace clusterip::test {
 namespace {
@@ -77,11 +77,12 @@ VnetHeader header_of(std::span<const std::uint8_t> message) {
 }
 
 Judgement accepted(std::size_t ip_offset, std::size_t ip_length) {
-  return {.reason = Reason::kLocalBucket,
-          .bucket = 1,
-          .virtual_ip = nullptr,
-          .ip_offset = static_cast<std::uint32_t>(ip_offset),
-          .ip_length = static_cast<std::uint32_t>(ip_length)};
+  Judgement judgement{};
+  judgement.reason = REASON_LOCAL_BUCKET;
+  judgement.bucket = 1;
+  judgement.ip_offset = static_cast<std::uint32_t>(ip_offset);
+  judgement.ip_length = static_cast<std::uint32_t>(ip_length);
+  return judgement;
 }
 
 }  // namespace
@@ -227,7 +228,7 @@ TEST(capture_sees_incoming_frames_with_type_and_tag) {
   CHECK_EQUAL(receive_soon(batch, capture), 1u);
   const CapturedFrame plain = batch.at(0);
   CHECK(std::ranges::equal(plain.frame, frame));
-  CHECK_EQUAL(plain.type, PacketType::kMulticast);
+  CHECK_EQUAL(plain.packet_type, PACKET_TYPE_MULTICAST);
   CHECK(!plain.has_vlan_tag);
 
   CHECK(peer.send(tagged(frame, 0x2007)));

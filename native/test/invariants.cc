@@ -1,12 +1,18 @@
-#include "invariants.h"
+#include "test/invariants.h"
+
+#include <arpa/inet.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <memory>
 #include <vector>
 
-#include "packets.h"
-#include "require.h"
+#include "generated/reason_names.h"
+#include "loader/placement.h"
+#include "test/kernel_way.h"
+#include "test/packets.h"
+#include "test/require.h"
 
 namespace clusterip::test {
 namespace {
@@ -16,8 +22,8 @@ using View = std::span<const std::uint8_t>;
 constexpr std::size_t kAddresses = 12;  // the two MAC addresses
 
 bool is_same_verdict(const Judgement& one, const Judgement& other) {
-  return one.reason == other.reason && one.bucket == other.bucket &&
-         one.virtual_ip == other.virtual_ip && one.ip_length == other.ip_length &&
+  return one.reason == other.reason && one.bucket == other.bucket && one.is_ours == other.is_ours &&
+         one.engine_word == other.engine_word && one.ip_length == other.ip_length &&
          one.by_inner_flow == other.by_inner_flow;
 }
 
@@ -26,38 +32,36 @@ bool is_same(const Judgement& one, const Judgement& other) {
 }
 
 // The reasons that say that the frame ends too early: with more octets they may change.
-bool is_about_the_end(Reason reason) {
-  return reason == Reason::kEthernetTruncated || reason == Reason::kIpv4Truncated ||
-         reason == Reason::kIpv4TotalLength;
+bool is_about_the_end(clusterip_reason reason) {
+  return reason == REASON_ETHERNET_TRUNCATED || reason == REASON_IPV4_TRUNCATED ||
+         reason == REASON_IPV4_TOTAL_LENGTH;
 }
 
 bool has_bucket(const Judgement& judgement) {
-  return judgement.reason == Reason::kLocalBucket || judgement.reason == Reason::kForeignBucket;
+  return judgement.reason == REASON_LOCAL_BUCKET || judgement.reason == REASON_FOREIGN_BUCKET;
 }
 
 // The judgement by itself: its parts fit to each other, to the frame and to the settings.
 void require_consistent(View frame, const Judgement& judgement, const VirtualIpTable& table) {
-  REQUIRE(judgement.reason < Reason::kCount);
+  REQUIRE(judgement.reason < REASON_COUNT);
   REQUIRE(kReasonNames.at(static_cast<std::size_t>(judgement.reason)) != nullptr);
-  const Verdict verdict = verdict_of(judgement.reason);
-  if (verdict == Verdict::kNotOurs) REQUIRE(judgement.virtual_ip == nullptr);
-  if (verdict == Verdict::kForeign || verdict == Verdict::kDrop) {
-    REQUIRE(judgement.virtual_ip != nullptr);
+  const clusterip_verdict verdict = clusterip_verdict_of(judgement.reason);
+  if (verdict == VERDICT_NOT_OURS) REQUIRE(!judgement.is_ours);
+  if (verdict == VERDICT_FOREIGN || verdict == VERDICT_DROP) {
+    REQUIRE(judgement.is_ours);
   }
-  if (judgement.by_inner_flow) REQUIRE(judgement.virtual_ip != nullptr);
+  if (judgement.by_inner_flow) REQUIRE(judgement.is_ours);
   if (has_bucket(judgement)) {
     REQUIRE(judgement.bucket >= 1);
-    REQUIRE(judgement.bucket <= judgement.virtual_ip->hash.total_nodes);
-    const bool is_local = ((judgement.virtual_ip->local_mask >> (judgement.bucket - 1)) & 1) != 0;
-    REQUIRE(is_local == (judgement.reason == Reason::kLocalBucket));
+    REQUIRE(judgement.bucket <= judgement.rule.bucket_count);
+    const bool is_local = ((judgement.rule.local_mask >> (judgement.bucket - 1)) & 1) != 0;
+    REQUIRE(is_local == (judgement.reason == REASON_LOCAL_BUCKET));
   } else {
     REQUIRE(judgement.bucket == 0);
   }
-  if (judgement.virtual_ip != nullptr) {
-    REQUIRE(table.find(judgement.virtual_ip->address_host) == judgement.virtual_ip);
-  }
-  if (verdict != Verdict::kAccept) return;
-  REQUIRE(judgement.virtual_ip != nullptr);
+  REQUIRE(!judgement.has_too_many_tags);
+  if (verdict != VERDICT_ACCEPT) return;
+  REQUIRE(judgement.is_ours);
   REQUIRE(judgement.ip_offset >= kEthernetHeader);
   REQUIRE(judgement.ip_length >= 20);
   REQUIRE(std::size_t{judgement.ip_offset} + judgement.ip_length <= frame.size());
@@ -67,11 +71,13 @@ void require_consistent(View frame, const Judgement& judgement, const VirtualIpT
   const std::uint32_t destination = (std::uint32_t{packet[16]} << 24) |
                                     (std::uint32_t{packet[17]} << 16) |
                                     (std::uint32_t{packet[18]} << 8) | packet[19];
-  REQUIRE(destination == judgement.virtual_ip->address_host);
+  const VirtualIp* owner = table.find(destination);
+  REQUIRE(owner != nullptr);
+  REQUIRE(owner->id == judgement.engine_word);
 }
 
 // The octets behind the packet are Ethernet padding; without them, or with others, nothing changes.
-void require_independent_of_padding(View frame, PacketType type, const Judgement& judgement,
+void require_independent_of_padding(View frame, std::uint32_t type, const Judgement& judgement,
                                     const VirtualIpTable& table) {
   if (!is_about_the_end(judgement.reason)) {
     Octets longer(frame.begin(), frame.end());
@@ -82,12 +88,12 @@ void require_independent_of_padding(View frame, PacketType type, const Judgement
     const std::size_t end = std::size_t{judgement.ip_offset} + judgement.ip_length;
     REQUIRE(is_same(judge(frame.first(end), type, table), judgement));
     // One octet less and the packet is not whole any more.
-    const Reason cut = judge(frame.first(end - 1), type, table).reason;
-    REQUIRE(cut == Reason::kIpv4TotalLength || cut == Reason::kIpv4Truncated);
+    const clusterip_reason cut = judge(frame.first(end - 1), type, table).reason;
+    REQUIRE(cut == REASON_IPV4_TOTAL_LENGTH || cut == REASON_IPV4_TRUNCATED);
   }
 }
 
-void require_independent_of_tags(View frame, PacketType type, const Judgement& judgement,
+void require_independent_of_tags(View frame, std::uint32_t type, const Judgement& judgement,
                                  const VirtualIpTable& table) {
   if (frame.size() < kAddresses) return;
   const Octets plain(frame.begin(), frame.end());
@@ -98,13 +104,13 @@ void require_independent_of_tags(View frame, PacketType type, const Judgement& j
     REQUIRE(of_tagged.ip_offset == (judgement.ip_offset == 0 ? 0 : judgement.ip_offset + 4));
     if (frame.size() < kEthernetHeader) continue;
     const Judgement of_vlan = judge(tagged(plain, 0xe001, ether_type), type, table);
-    REQUIRE(of_vlan.reason == Reason::kVlanTagged);
+    REQUIRE(of_vlan.reason == REASON_VLAN_TAGGED);
   }
 }
 
 // MAC addresses, and in the IPv4 header type of service, identification, flags, time to live and
 // checksum: no verdict depends on them.
-void require_independent_of_other_fields(View frame, PacketType type, const Judgement& judgement,
+void require_independent_of_other_fields(View frame, std::uint32_t type, const Judgement& judgement,
                                          const VirtualIpTable& table) {
   Octets other(frame.begin(), frame.end());
   for (std::size_t i = 0; i < std::min(kAddresses, other.size()); ++i) other[i] ^= 0xff;
@@ -116,37 +122,38 @@ void require_independent_of_other_fields(View frame, PacketType type, const Judg
   REQUIRE(is_same(judge(other, type, table), judgement));
 }
 
-void require_right_packet_type(View frame, PacketType type, const Judgement& judgement,
+void require_right_packet_type(View frame, std::uint32_t type, const Judgement& judgement,
                                const VirtualIpTable& table) {
-  const Judgement to_other = judge(frame, PacketType::kOtherHost, table);
-  REQUIRE(verdict_of(to_other.reason) == Verdict::kNotOurs ||
-          to_other.reason == Reason::kEthernetTruncated);
-  if (type == PacketType::kOtherHost) {
+  const Judgement to_other = judge(frame, PACKET_TYPE_OTHER_HOST, table);
+  REQUIRE(clusterip_verdict_of(to_other.reason) == VERDICT_NOT_OURS ||
+          to_other.reason == REASON_ETHERNET_TRUNCATED);
+  if (type == PACKET_TYPE_OTHER_HOST) {
     REQUIRE(is_same(judgement, to_other));
     return;
   }
-  for (const PacketType own : {PacketType::kHost, PacketType::kBroadcast, PacketType::kMulticast}) {
+  for (const clusterip_packet_type own :
+       {PACKET_TYPE_HOST, PACKET_TYPE_BROADCAST, PACKET_TYPE_MULTICAST}) {
     REQUIRE(is_same(judge(frame, own, table), judgement));
   }
 }
 
 // With every bucket at one of the nodes, exactly one of them takes a frame that has a bucket, and
 // all of them say the same of any other frame.
-void require_one_owner(View frame, PacketType type, const Judgement& judgement,
+void require_one_owner(View frame, std::uint32_t type, const Judgement& judgement,
                        std::span<const VirtualIp> virtual_ips) {
   VirtualIpTable node;
   std::vector<VirtualIp> of_node(virtual_ips.begin(), virtual_ips.end());
   unsigned owners = 0;
-  for (unsigned bucket = 1; bucket <= kMaxNodes; ++bucket) {
+  for (unsigned bucket = 1; bucket <= CLUSTERIP_MAX_BUCKETS; ++bucket) {
     for (VirtualIp& virtual_ip : of_node) {
-      virtual_ip.local_mask = static_cast<std::uint16_t>(1u << (bucket - 1));
+      virtual_ip.rule.local_mask = static_cast<std::uint16_t>(1u << (bucket - 1));
     }
     node.assign(of_node);
     const Judgement of_this = judge(frame, type, node);
     REQUIRE(of_this.bucket == judgement.bucket);
     if (has_bucket(judgement)) {
       REQUIRE(has_bucket(of_this));
-      if (of_this.reason == Reason::kLocalBucket) ++owners;
+      if (of_this.reason == REASON_LOCAL_BUCKET) ++owners;
     } else {
       REQUIRE(of_this.reason == judgement.reason);
     }
@@ -154,9 +161,54 @@ void require_one_owner(View frame, PacketType type, const Judgement& judgement,
   REQUIRE(owners == (has_bucket(judgement) ? 1u : 0u));
 }
 
+unsigned tags_of(View frame) {
+  unsigned tags = 0;
+  for (std::size_t at = kAddresses; at + 1 < frame.size(); at += 4, ++tags) {
+    const unsigned ether_type = (unsigned{frame[at]} << 8) | frame[at + 1];
+    if (ether_type != 0x8100 && ether_type != 0x88a8) break;
+  }
+  return tags;
+}
+
+// Engine "bpf" says what engine "userspace" says, however much of the frame it can read directly.
+void require_same_in_the_kernel(View frame, std::uint32_t type, const Judgement& judgement,
+                                std::span<const VirtualIp> virtual_ips) {
+  const auto table = std::make_unique<clusterip_vip_table>();
+  for (const VirtualIp& virtual_ip : virtual_ips) {
+    BpfVirtualIp entry{.address_wire = htonl(virtual_ip.address_host), .settings = {}};
+    entry.settings.rule = virtual_ip.rule;
+    entry.settings.slot = static_cast<std::uint8_t>(virtual_ip.id);
+    // Of two with one address the first counts.
+    if (!find_place(*table, entry.address_wire)) REQUIRE(write_place(*table, entry));
+  }
+  for (const std::size_t linear : {std::size_t{0}, std::size_t{14}, std::size_t{34},
+                                   std::size_t{42}, std::size_t{62}, frame.size()}) {
+    const KernelFrame kernel_frame{.octets = frame, .linear = linear};
+    const Judgement directly = judge_directly(kernel_frame, type, *table);
+    const Judgement kernel = judge_kernel_way(kernel_frame, type, *table);
+    REQUIRE(directly.reason == CLUSTERIP_UNREADABLE || directly.reason == kernel.reason);
+    if (kernel.has_too_many_tags) {
+      REQUIRE(tags_of(frame) > kKernelTags);
+      REQUIRE(kernel.reason == REASON_VLAN_TAGGED);
+      continue;
+    }
+    REQUIRE(kernel.reason == judgement.reason);
+    REQUIRE(kernel.bucket == judgement.bucket);
+    REQUIRE(kernel.is_ours == judgement.is_ours);
+    REQUIRE(kernel.ip_offset == judgement.ip_offset);
+    REQUIRE(kernel.ip_length == judgement.ip_length);
+    REQUIRE(kernel.by_inner_flow == judgement.by_inner_flow);
+    if (!kernel.is_ours) continue;
+    const auto words =
+        std::bit_cast<clusterip_virtual_ip>(std::array<std::uint64_t, 2>{0, kernel.engine_word});
+    REQUIRE(words.slot == static_cast<std::uint8_t>(judgement.engine_word));
+  }
+}
+
 }  // namespace
 
-void require_judge_invariants(View frame, PacketType type, std::span<const VirtualIp> virtual_ips) {
+void require_judge_invariants(View frame, std::uint32_t type,
+                              std::span<const VirtualIp> virtual_ips) {
   VirtualIpTable table;
   table.assign(virtual_ips);
   // An allocation of exactly this size, so that AddressSanitizer sees the first octet too many.
@@ -174,6 +226,7 @@ void require_judge_invariants(View frame, PacketType type, std::span<const Virtu
   require_independent_of_other_fields(frame, type, judgement, table);
   require_right_packet_type(frame, type, judgement, table);
   require_one_owner(frame, type, judgement, virtual_ips);
+  require_same_in_the_kernel({exact.get(), frame.size()}, type, judgement, virtual_ips);
 }
 
 }  // namespace clusterip::test

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <span>
 
-#include "verdict.h"
+#include "userspace/judge.h"
 
 namespace clusterip::test {
 
 // Ends the process with a message when something does not hold.
-void require_judge_invariants(std::span<const std::uint8_t> frame, PacketType type,
+void require_judge_invariants(std::span<const std::uint8_t> frame, std::uint32_t type,
                               std::span<const VirtualIp> virtual_ips);
 
 }  // namespace clusterip::test

@@ -9,7 +9,7 @@
 #include <span>
 #include <string_view>
 
-#include "test.h"
+#include "test/test.h"
 
 using namespace clusterip::test;
 

@@ -1,4 +1,4 @@
-#include "network.h"
+#include "test/network.h"
 
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
@@ -16,7 +16,7 @@
 #include <cstdlib>
 #include <fstream>
 
-#include "require.h"
+#include "test/require.h"
 
 namespace clusterip::test {
 namespace {

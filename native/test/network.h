@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
-#include "packets.h"
-#include "sys.h"
+#include "linux/sys.h"
+#include "test/packets.h"
 
 namespace clusterip::test {
 

@@ -1,5 +1,5 @@
 // Single messages of the control side.
-#include "send_once.h"
+#include "linux/send_once.h"
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <string>
 
-#include "network.h"
-#include "packets.h"
-#include "require.h"
-#include "test.h"
+#include "test/network.h"
+#include "test/packets.h"
+#include "test/require.h"
+#include "test/test.h"
 
 namespace clusterip::test {
 namespace {

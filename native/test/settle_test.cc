@@ -1,10 +1,10 @@
 // When every frame that waited has been judged.
-#include "settle.h"
+#include "linux/settle.h"
 
 #include <chrono>
 #include <vector>
 
-#include "test.h"
+#include "test/test.h"
 
 namespace clusterip::test {
 namespace {

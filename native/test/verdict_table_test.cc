@@ -8,16 +8,17 @@
 #include <string>
 #include <string_view>
 
-#include "invariants.h"
-#include "packets.h"
-#include "test.h"
-#include "verdict.h"
+#include "generated/reason_names.h"
+#include "test/invariants.h"
+#include "test/packets.h"
+#include "test/test.h"
+#include "userspace/judge.h"
 
 namespace clusterip::test {
 namespace {
 
 struct Row {
-  PacketType type = PacketType::kHost;
+  clusterip_packet_type type = PACKET_TYPE_HOST;
   VirtualIp virtual_ip;
   std::string reason;
   unsigned bucket = 0;
@@ -34,19 +35,20 @@ Octets octets_of(std::string_view hex) {
   return octets;
 }
 
-// TYPE ADDRESS MODE TOTAL_NODES HASH_INIT LOCAL_MASK REASON BUCKET [HEX]
+// TYPE ADDRESS MODE BUCKET_COUNT HASH_INIT LOCAL_MASK REASON BUCKET [HEX]
 Row read_row(const std::string& line) {
   std::istringstream words(line);
   Row row;
   std::array<unsigned, 3> small{};
   std::string hex;
   words >> small[0] >> row.virtual_ip.address_host >> small[1] >> small[2];
-  words >> row.virtual_ip.hash.hash_init >> row.virtual_ip.local_mask >> row.reason >> row.bucket;
+  words >> row.virtual_ip.rule.hash_init >> row.virtual_ip.rule.local_mask >> row.reason >>
+      row.bucket;
   CHECK(words);
   words >> hex;
-  row.type = static_cast<PacketType>(small[0]);
-  row.virtual_ip.hash.mode = static_cast<HashMode>(small[1]);
-  row.virtual_ip.hash.total_nodes = static_cast<std::uint8_t>(small[2]);
+  row.type = static_cast<clusterip_packet_type>(small[0]);
+  row.virtual_ip.rule.hash_mode = static_cast<std::uint8_t>(small[1]);
+  row.virtual_ip.rule.bucket_count = static_cast<std::uint8_t>(small[2]);
   row.frame = octets_of(hex);
   return row;
 }

@@ -73,7 +73,7 @@ async function serve(config: Config, options: Options): Promise<void> {
   // The socket before the state: a client that finds nobody on the socket may leave a release for us.
   const control = await ControlSocket.take(socket, log, addon.tryLockFile);
   const daemon = new Daemon({
-    engines: engineSet(addon, config),
+    engines: engineSet(addon, config, log),
     state: new StateFile(socket, log),
     sendFrame: addon.sendFrame,
     watchNft: addon.watchNft,
@@ -122,7 +122,7 @@ const variables = {
   clsact: "CLUSTERIPD_CLSACT",
 } as const;
 
-function engineSet(addon: NativeAddon, config: Config): EngineSet {
+function engineSet(addon: NativeAddon, config: Config, log: Log): EngineSet {
   const options: BpfOptions = {
     xdp: xdpChoices.find((choice) => choice === process.env[variables.xdp]) ?? "auto",
     forcesClsact: process.env[variables.clsact] === "1",
@@ -131,7 +131,9 @@ function engineSet(addon: NativeAddon, config: Config): EngineSet {
     userspace: new UserspaceEngine(addon, TUN_NAME, config),
     findBpf: () => {
       const { native, whyNot = "it is not built" } = findBpfSupport();
-      return native === undefined ? whyNot : new BpfEngine(native, options);
+      return native === undefined
+        ? whyNot
+        : new BpfEngine(native, options, (nic, sentence) => log.warn({ nic }, sentence));
     },
     removePrograms,
     preferred: process.env[variables.auto] === "userspace" ? "userspace" : "bpf",

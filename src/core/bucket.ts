@@ -1,9 +1,18 @@
 /** From a flow to its bucket: what `clusterip_hashfn` of `ipt_CLUSTERIP.c` (kernel 5.10) does. */
 import { jhash1word, jhash2words, jhash3words } from "./jhash.ts";
 
-/** The hash modes under their iptables names; the index is the number of ports that enter the hash. */
-export const hashModes = ["sourceip", "sourceip-sourceport", "sourceip-sourceport-destport"] as const;
-export type HashMode = (typeof hashModes)[number];
+/** The hash modes under their iptables names, with the number of ports that enter the hash. */
+export const hashModeNumbers = {
+  sourceip: 0,
+  "sourceip-sourceport": 1,
+  "sourceip-sourceport-destport": 2,
+} as const;
+export type HashMode = keyof typeof hashModeNumbers;
+/** The index is the number. */
+export const hashModes: readonly [HashMode, ...HashMode[]] = Object.keys(hashModeNumbers) as [
+  HashMode,
+  ...HashMode[],
+];
 
 /** IPv4 protocols by the names of /etc/protocols (IANA protocol numbers). */
 export const protocolNumbers = {

@@ -14,7 +14,7 @@ import type { EngineVirtualIp } from "../model/virtual-ip.ts";
 import { type NativeBpf, type NativeBpfDataplane, type XdpMode, xdpModes } from "../native.ts";
 import type { Engine, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
 import { nativeVirtualIp } from "./native-virtual-ip.ts";
-import { noFrames, sumTallies, talliesByReason, talliesByVerdict } from "./tallies.ts";
+import { noFrames, sumTallies, talliesByEngineDrop, talliesByReason, talliesByVerdict } from "./tallies.ts";
 
 /** `auto`: native where it pays. A knob for benchmarks and tests, not for operators. */
 export const xdpChoices = ["auto", ...xdpModes] as const;
@@ -48,6 +48,9 @@ const driversWithoutXdp: ReadonlySet<string> = new Set([
   "vmxnet3",
 ]);
 
+const OTHER_LAYOUT =
+  "replaces the programs of another version of clusteripd, whose maps are laid out in another way: nothing is taken over, counters begin at 0";
+
 interface NicState {
   readonly dataplane: NativeBpfDataplane;
   readonly virtualIps: Map<Address, EngineVirtualIp>;
@@ -61,11 +64,14 @@ export class BpfEngine implements Engine {
   readonly device = undefined;
   readonly #native: NativeBpf;
   readonly #options: BpfOptions;
+  readonly #warn: (nic: string, sentence: string) => void;
   readonly #nics = new Map<string, NicState>();
 
-  constructor(native: NativeBpf, options: BpfOptions) {
+  /** @param warn gets what an operator should know, a sentence about an interface */
+  constructor(native: NativeBpf, options: BpfOptions, warn: (nic: string, sentence: string) => void) {
     this.#native = native;
     this.#options = options;
+    this.#warn = warn;
   }
 
   /** The lock against a second daemon is the device of the engine `userspace`, which is always there. */
@@ -109,7 +115,7 @@ export class BpfEngine implements Engine {
       return;
     }
     guarded(`The programs cannot be attached to ${nic}`, () => {
-      state.dataplane.prepare(ifindex);
+      if (state.dataplane.prepare(ifindex)) this.#warn(nic, OTHER_LAYOUT);
       state.isPrepared = true;
       // Before the programs are in force: what is not in the maps would go to the stack.
       for (const virtualIp of state.virtualIps.values()) write(state, virtualIp);
@@ -168,7 +174,7 @@ export class BpfEngine implements Engine {
       received: sumTallies(native),
       byVerdict: talliesByVerdict(byReason),
       byReason,
-      byEngineDrop: { "capture-truncated": noFrames, "delivery-failed": noFrames },
+      byEngineDrop: talliesByEngineDrop(),
       kernelDropped: 0,
       captureErrors: 0,
       lastDeliveryError: undefined,

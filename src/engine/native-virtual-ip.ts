@@ -1,5 +1,5 @@
 /** A virtual IP as the addons take it. */
-import { hashModes } from "../core/bucket.ts";
+import { hashModeNumbers } from "../core/bucket.ts";
 import { ipv4Host } from "../model/address.ts";
 import { bucketMask } from "../model/bucket-set.ts";
 import { macOctets } from "../model/mac.ts";
@@ -11,7 +11,7 @@ export function nativeVirtualIp(virtualIp: EngineVirtualIp): NativeVirtualIp {
   return {
     addressHost: ipv4Host(address),
     clusterMac: macOctets(clusterMac),
-    hashMode: hashModes.indexOf(hash.words),
+    hashMode: hashModeNumbers[hash.words],
     totalNodes: bucketCount,
     hashInit: hash.seed,
     localMask: bucketMask(localBuckets),

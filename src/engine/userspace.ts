@@ -14,7 +14,7 @@ import { nativeVirtualIp } from "./native-virtual-ip.ts";
 import { encodeProgram } from "./prefilter/instructions.ts";
 import { buildPrefilter, noPrefilter, type Prefilter } from "./prefilter/prefilter.ts";
 import { SamplingChoice } from "./prefilter/sampling.ts";
-import { noFrames, talliesByReason, talliesByVerdict } from "./tallies.ts";
+import { noFrames, talliesByEngineDrop, talliesByReason, talliesByVerdict } from "./tallies.ts";
 
 interface NicState {
   readonly id: number;
@@ -265,10 +265,7 @@ function prefilterStatus({ program, weight, passedUp }: Prefilter, errno: number
 
 function toNicCounters(native: NativeNicCounters): NicCounters {
   const byReason = talliesByReason(native.byReason);
-  const byEngineDrop = {
-    "capture-truncated": native.captureTruncated,
-    "delivery-failed": native.deliveryFailed,
-  };
+  const byEngineDrop = talliesByEngineDrop(native.byEngineDrop);
   return {
     received: native.received,
     receivedStandardError: Math.sqrt(native.receivedVariance),

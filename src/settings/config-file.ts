@@ -2,10 +2,11 @@
 import { type Document, isNode, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { MAX_WORKERS } from "../core/facts.ts";
 import { type ForeignSampling, MAX_FOREIGN_SAMPLING } from "../core/sampling.ts";
 import type { Address } from "../model/address.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { type ConfigOptionName, MAX_WORKERS } from "./config-options.ts";
+import type { ConfigOptionName } from "./config-options.ts";
 import { MAX_CONFIG_BYTES, MAX_MESSAGES, MAX_VIRTUAL_IPS } from "./limits.ts";
 import { shown } from "./nic-name.ts";
 import { readRegularFile } from "./regular-file.ts";

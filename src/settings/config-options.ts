@@ -1,8 +1,6 @@
 /** The top-level keys of the configuration file, each said once: for the schema and the man page. */
+import { MAX_WORKERS } from "../core/facts.ts";
 import { DEFAULT_SOCKET, type OptionEntry } from "./options.ts";
-
-/** Threads of the engine userspace; kMaxWorkers of `native/src/dataplane.h`. */
-export const MAX_WORKERS = 16;
 
 export const configOptions = [
   {

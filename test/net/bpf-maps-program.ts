@@ -11,7 +11,8 @@
  *     vanished        asked and detached after the interface has gone; what that failed with
  */
 import { execFileSync } from "node:child_process";
-import { loadNativeBpf, xdpModes } from "../../src/native.ts";
+import { xdpModes } from "../../src/native.ts";
+import { loadBpfTrial } from "../native-trial.ts";
 import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "./bpf-maps.ts";
 
 const BUSY_MS = 2000;
@@ -21,9 +22,9 @@ const KEPT = 20;
 
 const [, , command = "", ifindexText = "", clsact = ""] = process.argv;
 const ifindex = Number(ifindexText);
-const { addon, objectPath } = loadNativeBpf();
+const { addon, objectPath } = loadBpfTrial();
 const dataplane = new addon.BpfDataplane(objectPath);
-dataplane.prepare(ifindex);
+const isOtherLayout = dataplane.prepare(ifindex);
 const addresses = addressesOfOneHome(2 * VIRTUAL_IPS);
 const kept = addresses[KEPT] ?? 0;
 
@@ -38,14 +39,14 @@ function count(): unknown {
     return { addressHost, local: framesOf(local), foreign: framesOf(foreign) };
   });
   virtualIps.sort((a, b) => a.addressHost - b.addressHost);
-  return { totals: dataplane.nicCounters(), virtualIps };
+  return { isOtherLayout, totals: dataplane.nicCounters(), virtualIps };
 }
 
 function fill(): unknown {
   for (const address of addresses.slice(0, VIRTUAL_IPS)) dataplane.setVirtualIp(settingsFor(address));
   attach();
   for (const address of addresses.slice(0, VIRTUAL_IPS)) {
-    for (let port = 1; port <= 20; port += 1) dataplane.testRun("tc", synTo(address, port));
+    for (let port = 1; port <= 20; port += 1) addon.testRun(dataplane, "tc", synTo(address, port));
   }
   const before = count();
   for (const address of addresses.slice(0, 5)) dataplane.removeVirtualIp(address);
@@ -89,7 +90,7 @@ function judge(): unknown {
 /** The test run also reads the counters of all virtual IPs, and one of them may just go. */
 function actionOn(frame: Buffer): number | string {
   try {
-    return dataplane.testRun("tc", frame).action;
+    return addon.testRun(dataplane, "tc", frame).action;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return "unknown";
     throw error;

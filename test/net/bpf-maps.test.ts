@@ -5,13 +5,15 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { reasons } from "../../src/core/verdict.ts";
-import { loadNativeBpf, type NativeBpfDataplane, type Tally } from "../../src/native.ts";
+import { reasonCatalogue, reasonOf } from "../../src/core/verdict.ts";
+import type { NativeBpfDataplane, Tally } from "../../src/native.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { projectRoot } from "../lab/paths.ts";
 import { runChecked } from "../lab/processes.ts";
+import { loadBpfTrial, type NativeBpfTrial } from "../native-trial.ts";
 import { Random } from "../unit/differential-frames.ts";
+import { type MapLayout, otherLayouts, programWith } from "./bpf-layouts.ts";
 import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "./bpf-maps.ts";
 import { describeBpf } from "./describe-bpf.ts";
 
@@ -20,8 +22,10 @@ const MAX_VIRTUAL_IPS = 256;
 const CHANGES = 2000;
 const SHOT = 2;
 
+const testRun: NativeBpfTrial["testRun"] = (...args) => loadBpfTrial().addon.testRun(...args);
+
 function load(): NativeBpfDataplane {
-  const { addon, objectPath } = loadNativeBpf();
+  const { addon, objectPath } = loadBpfTrial();
   const dataplane = new addon.BpfDataplane(objectPath);
   dataplane.prepare(LOOPBACK);
   return dataplane;
@@ -35,8 +39,8 @@ function expectServed(
 ): void {
   const wrong = asked.filter((address, index) => {
     const port = 1000 + index;
-    const { reason, bucket } = dataplane.testRun("tc", synTo(address, port));
-    if (!served.has(address)) return reasons[reason] !== "other-address";
+    const { reason, bucket } = testRun(dataplane, "tc", synTo(address, port));
+    if (!served.has(address)) return reasonOf(reason) !== "other-address";
     return bucket !== bucketFor(address, port);
   });
   expect(wrong).toEqual([]);
@@ -101,6 +105,7 @@ describeBpf("bpf: the table of virtual IPs", {}, () => {
 });
 
 interface Counted {
+  readonly isOtherLayout: boolean;
   readonly totals: readonly Tally[];
   readonly virtualIps: readonly { addressHost: number; local: number; foreign: number }[];
 }
@@ -129,7 +134,7 @@ describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
   }
 
   const withBucket = ({ totals }: Counted): unknown =>
-    (["local-bucket", "foreign-bucket"] as const).map((reason) => totals[reasons.indexOf(reason)]);
+    (["local-bucket", "foreign-bucket"] as const).map((reason) => totals[reasonCatalogue[reason].number]);
 
   for (const way of ["tcx", "clsact"]) {
     it(`the totals lose nothing with a virtual IP or a daemon (${way})`, async () => {
@@ -184,43 +189,27 @@ describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
     expect(dropped).toBeGreaterThan(100);
   });
 
-  it("maps of another version are not read, and its program is replaced", async () => {
-    const object = await compileOldVersion();
+  it.each(Object.keys(otherLayouts))("maps of %s are not read, and the program is replaced", async (name) => {
+    const object = await compileWith(otherLayouts[name] ?? []);
     await node.exec(["tc", "qdisc", "add", "dev", "eth0", "clsact"]);
     const filter = ["handle", "0xc1", "bpf", "da", "obj", object, "sec", "tc"];
     await node.exec(["tc", "filter", "add", "dev", "eth0", "ingress", "prio", "1", ...filter]);
     const programs = (): Promise<string> => node.exec(["tc", "filter", "show", "dev", "eth0", "ingress"]);
     const old = await programs();
     expect(old).toContain("clusterip_tc");
-    expect((await run<Counted>("count")).virtualIps).toEqual([]);
+    expect(await run<Counted>("count")).toMatchObject({ isOtherLayout: true, virtualIps: [] });
     await run("attach", "clsact");
+    expect(await run<Counted>("count")).toMatchObject({ isOtherLayout: false });
     const replaced = await programs();
     expect(replaced).toContain("clusterip_tc");
     expect(replaced).not.toBe(old);
   });
 
-  /** The maps of 0.1.0's first builds: the counters are laid out as today's, the virtual IPs are not. */
-  async function compileOldVersion(): Promise<string> {
+  /** A program of ours by its name, with other maps. */
+  async function compileWith(maps: readonly MapLayout[]): Promise<string> {
     const source = path.join(lab.directoryOf(node), "old.c");
     const object = path.join(lab.directoryOf(node), "old.o");
-    const map = (name: string, type: number, entries: number, octets: number): string =>
-      `struct { int (*type)[${type}]; int (*max_entries)[${entries}]; unsigned *key; struct { char octets[${octets}]; } *value; }
-      ${name} __attribute__((section(".maps"), used));`;
-    writeFileSync(
-      source,
-      `${map("virtual_ips", 1, 256, 24)}
-      ${map("vip_counters", 6, 256, 528)}
-      ${map("nic_counters", 6, 1, 320)}
-      static void *(*lookup)(void *, const void *) = (void *)1;
-      __attribute__((section("tc"), used)) int clusterip_tc(void *skb) {
-        unsigned key = 0;
-        lookup(&virtual_ips, &key);
-        lookup(&vip_counters, &key);
-        lookup(&nic_counters, &key);
-        return -1;
-      }
-      char licence[] __attribute__((section("license"), used)) = "GPL";`,
-    );
+    writeFileSync(source, programWith(maps));
     await runChecked(["clang", "-g", "-O2", "-target", "bpf", "-c", source, "-o", object]);
     return object;
   }

@@ -1,6 +1,6 @@
 /** Virtual IPs and frames for the tests of the maps of engine "bpf". */
 import { endianness } from "node:os";
-import { hashModes } from "../../src/core/bucket.ts";
+import { hashModeNumbers } from "../../src/core/bucket.ts";
 import { parseMac } from "../../src/core/mac.ts";
 import { bucketOf, protocolNumbers } from "../../src/index.ts";
 import type { NativeVirtualIp } from "../../src/native.ts";
@@ -14,7 +14,7 @@ const PLACES = 512;
 const HOME = PLACES - 2;
 const TOTAL_NODES = 4;
 
-/** clusterip_home of native/bpf/shared.h. */
+/** clusterip_home of native/bpf/layout.h. */
 function homeOf(address: number): number {
   const octets = Buffer.alloc(4);
   octets.writeUInt32BE(address);
@@ -36,7 +36,7 @@ export function settingsFor(address: number): NativeVirtualIp & { clusterMac: Ui
   return {
     addressHost: address,
     clusterMac: parseMac(CLUSTER_MAC),
-    hashMode: hashModes.indexOf("sourceip-sourceport"),
+    hashMode: hashModeNumbers["sourceip-sourceport"],
     totalNodes: TOTAL_NODES,
     hashInit: address,
     localMask: 0b0101,

@@ -13,11 +13,12 @@ import {
   type PacketType,
 } from "../../src/core/classify.ts";
 import { parseMac } from "../../src/core/mac.ts";
-import { type Reason, reasonCatalogue, reasons } from "../../src/core/verdict.ts";
+import { type Reason, reasonCatalogue, reasonOf } from "../../src/core/verdict.ts";
 import { bucketMask } from "../../src/model/bucket-set.ts";
-import { loadNativeBpf, type NativeBpfDataplane } from "../../src/native.ts";
+import type { NativeBpfDataplane } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../../src/verdict-table/rows.ts";
+import { loadBpfTrial, type NativeBpfTrial } from "../native-trial.ts";
 import { Random, randomFrames, randomTargets, type TestFrame } from "../unit/differential-frames.ts";
 import { synTo } from "./bpf-maps.ts";
 import { describeBpf } from "./describe-bpf.ts";
@@ -44,7 +45,7 @@ const MIN_FRAMES_BY_TYPE = new Map([
 const MAX_FRAME = 3000;
 /** 802.1Q, 802.1ad */
 const tagTypes: ReadonlySet<number> = new Set([0x8100, 0x88a8]);
-/** A program looks through so many (native/bpf/verdict.h); a frame with more counts as tagged, whatever they hold. */
+/** A program looks through so many (native/bpf/frame.h); a frame with more counts as tagged, whatever they hold. */
 const MAX_TAGS = 4;
 
 const NEXT = 0xffffffff;
@@ -59,8 +60,10 @@ const beforeTheAddress: ReadonlySet<Reason> = new Set([
   "ipv4-version",
 ]);
 
+const testRun: NativeBpfTrial["testRun"] = (...args) => loadBpfTrial().addon.testRun(...args);
+
 function load(targets: readonly ClassifyTarget[]): NativeBpfDataplane {
-  const { addon, objectPath } = loadNativeBpf();
+  const { addon, objectPath } = loadBpfTrial();
   const dataplane = new addon.BpfDataplane(objectPath);
   dataplane.prepare(LOOPBACK);
   for (const { address, hashMode, bucketCount, hashInit, localBuckets } of targets) {
@@ -113,14 +116,14 @@ function difference(
   const { verdict } = expected;
   const isDropped = verdict !== "accept" && verdict !== "not-ours" && !beforeTheAddress.has(expected.reason);
   const octets = addressed(test);
-  const tc = dataplane.testRun("tc", octets);
+  const tc = testRun(dataplane, "tc", octets);
   const wanted = { action: isDropped ? SHOT : NEXT, reason: expected.reason, bucket: expected.bucket ?? 0 };
-  const got = { action: tc.action, reason: reasons[tc.reason], bucket: tc.bucket };
+  const got = { action: tc.action, reason: reasonOf(tc.reason), bucket: tc.bucket };
   const isPlain = test.packetType === "multicast" && octets[12] === 0x08 && octets[13] === 0x00;
   const isDroppedEarly = verdict === "foreign" && isPlain;
-  const xdp = dataplane.testRun("xdp", octets);
+  const xdp = testRun(dataplane, "xdp", octets);
   const wantedEarly = isDroppedEarly
-    ? { action: XDP_DROP, reason: reasons.indexOf("foreign-bucket"), bucket: expected.bucket ?? 0 }
+    ? { action: XDP_DROP, reason: reasonCatalogue["foreign-bucket"].number, bucket: expected.bucket ?? 0 }
     : { action: XDP_PASS, reason: -1, bucket: 0 };
   if (JSON.stringify(got) === JSON.stringify(wanted) && JSON.stringify(xdp) === JSON.stringify(wantedEarly)) {
     return undefined;
@@ -157,11 +160,12 @@ describeBpf("the programs of engine bpf", {}, () => {
     const judged = (tags: number, packetType: PacketType): unknown => {
       const priority = Buffer.from("81000000", "hex");
       const octets = [plain.subarray(0, 12), ...Array<Buffer>(tags).fill(priority), plain.subarray(12)];
-      const { action, reason } = dataplane.testRun(
+      const { action, reason } = testRun(
+        dataplane,
         "tc",
         addressed({ frame: Buffer.concat(octets), packetType }),
       );
-      return { action, reason: reasons[reason] };
+      return { action, reason: reasonOf(reason) };
     };
     for (const packetType of ["host", "broadcast", "multicast"] as const) {
       for (const tags of [0, 1, MAX_TAGS]) {

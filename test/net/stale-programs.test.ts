@@ -1,13 +1,17 @@
 /** The XDP program of a dead daemon, where its successor has less than it: no addon, or no privilege to look. */
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { startDaemon } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { projectRoot } from "../lab/paths.ts";
+import { runChecked } from "../lab/processes.ts";
+import { otherLayouts, programWith } from "./bpf-layouts.ts";
 import { describeBpf } from "./describe-bpf.ts";
 import { answersPing, recover } from "./host-tools.ts";
 
-describeBpf("an XDP program that a dead daemon left", {}, () => {
+describeBpf("programs that a dead daemon left", { tools: ["tc", "clang"] }, () => {
   let lab: Lab;
   let node: Host;
 
@@ -58,11 +62,28 @@ describeBpf("an XDP program that a dead daemon left", {}, () => {
     await node.exec(["ip", "link", "set", "dev", "eth0", "xdp", "off"]);
   });
 
+  it("of another layout: replaced, and the log says that nothing is taken over", async () => {
+    const source = path.join(lab.directoryOf(node), "other-layout.c");
+    const object = path.join(lab.directoryOf(node), "other-layout.o");
+    writeFileSync(source, programWith(otherLayouts["the layout without a number"] ?? []));
+    await runChecked(["clang", "-g", "-O2", "-target", "bpf", "-c", source, "-o", object]);
+    await node.exec(["tc", "qdisc", "add", "dev", "eth0", "clsact"]);
+    const filter = ["handle", "0xc1", "bpf", "da", "obj", object, "sec", "tc"];
+    await node.exec(["tc", "filter", "add", "dev", "eth0", "ingress", "prio", "1", ...filter]);
+    const vips = [{ "total-nodes": 2, "local-node": [1, 2], engine: "bpf" }];
+    const daemon = await startDaemon(lab, node, { vips, env: { CLUSTERIPD_CLSACT: "1" } });
+    expect(daemon.log()).toMatch(
+      /"nic":"eth0","msg":"replaces the programs of another version of clusteripd, .*nothing is taken over/,
+    );
+    await answersPing(lab.client(), lab.vip);
+  });
+
   it("with both it is adopted", async () => {
     await leave();
     const vips = [{ "total-nodes": 2, "local-node": [1, 2], engine: "bpf" }];
-    await startDaemon(lab, node, { vips, env: { CLUSTERIPD_XDP: "native" } });
+    const daemon = await startDaemon(lab, node, { vips, env: { CLUSTERIPD_XDP: "native" } });
     expect(await xdpOf()).toBe("clusterip_xdp");
+    expect(daemon.log()).not.toContain("of another version");
     await answersPing(lab.client(), lab.vip);
   });
 });

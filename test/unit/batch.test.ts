@@ -5,10 +5,10 @@ import { describe, expect, test } from "vitest";
 import { parseProtocol } from "../../src/cli/explain-csv.ts";
 import { type HashMode, hashModes, portsOffset, portWireLittleEndian } from "../../src/core/bucket.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { loadNative } from "../../src/native.ts";
+import { loadTrial } from "../native-trial.ts";
 import { Random } from "./differential-frames.ts";
 
-const native = loadNative();
+const native = loadTrial();
 const seed = Number(process.env["BATCH_SEED"] ?? Date.now() & 0x7fffffff);
 const paths = native.batchPaths();
 const TCP = 6;

@@ -12,7 +12,7 @@ import {
   portWireLittleEndian,
 } from "../../src/core/bucket.ts";
 import { jhash1word, jhash2words, jhash3words } from "../../src/core/jhash.ts";
-import { loadNative } from "../../src/native.ts";
+import { loadTrial } from "../native-trial.ts";
 import { Random } from "./differential-frames.ts";
 
 const FLOWS = 20_000;
@@ -51,7 +51,7 @@ test("the words of a flow are those that are hashed", () => {
 });
 
 test("native finds the same bucket", () => {
-  const native = loadNative();
+  const native = loadTrial();
   const wrong = [...randomFlows()].filter(({ flow, settings }) => {
     const { protocol, saddrHost, sourcePort, destinationPort } = flow;
     const ports = [portWireLittleEndian(sourcePort), portWireLittleEndian(destinationPort)] as const;

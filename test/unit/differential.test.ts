@@ -16,11 +16,12 @@ import {
   type PacketType,
   packetTypes,
 } from "../../src/core/classify.ts";
-import { reasons } from "../../src/core/verdict.ts";
+import { reasonCatalogue, reasonOf, reasons } from "../../src/core/verdict.ts";
 import { bucketMask } from "../../src/model/bucket-set.ts";
-import { loadNative, type NativeHashSettings, type NativeJudge } from "../../src/native.ts";
+import type { NativeHashSettings } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { formatRow, formatSettings, parseTable } from "../../src/verdict-table/rows.ts";
+import { loadTrial, type NativeJudge } from "../native-trial.ts";
 import { Random, randomFrames, randomTargets, type Targets, type TestFrame } from "./differential-frames.ts";
 
 const FRAMES_PER_RUN = 500;
@@ -51,7 +52,7 @@ function classifyAmong({ frame, packetType }: TestFrame, targets: Targets): Clas
 }
 
 function isSame(result: Classification, judged: number): boolean {
-  return reasons[judged & 0xff] === result.reason && judged >>> 8 === (result.bucket ?? 0);
+  return reasonOf(judged & 0xff) === result.reason && judged >>> 8 === (result.bucket ?? 0);
 }
 
 interface Difference {
@@ -100,7 +101,7 @@ function describeDifference(Judge: JudgeClass, { test: testFrame, targets }: Dif
   const judged = newJudge(Judge, targets).judge(testFrame.frame, packetTypes[testFrame.packetType]);
   const row = formatRow({
     frame: `hex ${testFrame.packetType} ${Buffer.from(testFrame.frame).toString("hex")}`,
-    sentence: `Native says ${reasons[judged & 0xff]}, bucket ${judged >>> 8}.`,
+    sentence: `Native says ${reasonOf(judged & 0xff)}, bucket ${judged >>> 8}.`,
     verdict: result.verdict,
     reason: result.reason,
     bucket: result.bucket,
@@ -110,7 +111,7 @@ function describeDifference(Judge: JudgeClass, { test: testFrame, targets }: Dif
 }
 
 test(`native equals TypeScript on ${frames} frames (DIFFERENTIAL_SEED=${seed})`, () => {
-  const { Judge } = loadNative();
+  const { Judge } = loadTrial();
   let difference: Difference | undefined;
   const seen = fc.check(
     fc.property(fc.integer(), (runSeed) => {
@@ -140,17 +141,17 @@ test("the frames reach every reason", () => {
 });
 
 test("an interface without virtual IPs takes nothing", () => {
-  const { Judge } = loadNative();
+  const { Judge } = loadTrial();
   const { frame, packetType } = buildFrame(
     "eth to cluster / ipv4 192.168.77.11 > 192.0.2.100 / udp 1 > 2",
     0,
   );
   const judged = newJudge(Judge, []).judge(frame, packetTypes[packetType]);
-  expect([reasons[judged & 0xff], judged >>> 8]).toEqual(["other-address", 0]);
+  expect([reasonOf(judged & 0xff), judged >>> 8]).toEqual(["other-address", 0]);
 });
 
 test("a difference is found, and shrunk to a row of the verdict table", () => {
-  const { Judge } = loadNative();
+  const { Judge } = loadTrial();
   /** A verdict that takes the VLAN's priority for a part of its number. */
   class Faulty implements NativeJudge {
     readonly #judge: NativeJudge;
@@ -161,7 +162,7 @@ test("a difference is found, and shrunk to a row of the verdict table", () => {
 
     judge(frame: Uint8Array, packetType: number): number {
       const isTagged = frame[12] === 0x81 && frame[13] === 0 && frame.length >= 18;
-      if (isTagged && frame[14] !== 0) return reasons.indexOf("vlan-tagged");
+      if (isTagged && frame[14] !== 0) return reasonCatalogue["vlan-tagged"].number;
       return this.#judge.judge(frame, packetType);
     }
   }

@@ -7,11 +7,11 @@ import type { ClassifyTarget } from "../../src/core/classify.ts";
 import { encodeProgram } from "../../src/engine/prefilter/instructions.ts";
 import { runFilter } from "../../src/engine/prefilter/interpreter.ts";
 import { buildPrefilter } from "../../src/engine/prefilter/prefilter.ts";
-import { loadNative } from "../../src/native.ts";
+import { loadTrial } from "../native-trial.ts";
 import { Random, randomFrames, randomTargets } from "./differential-frames.ts";
 import { engineVirtualIp } from "./engine-virtual-ip.ts";
 
-const { FilterProbe } = loadNative();
+const { FilterProbe } = loadTrial();
 const seed = Number(process.env["PREFILTER_SEED"] ?? Date.now() & 0x7fffffff);
 /** So that next to nothing passes by chance. */
 const SAMPLING = 65_536;

@@ -1,6 +1,6 @@
 /**
  * The part of the filter that reads the packet: the same checks in the same order as
- * `native/src/verdict.cc`, so that what is malformed is passed up and counted there.
+ * `native/verdict`, so that what is malformed is passed up and counted there.
  */
 import { protocolNumbers } from "../../core/bucket.ts";
 import type { Assembler, Label } from "./assembler.ts";

@@ -12,7 +12,7 @@ const isThere = (file: string): boolean => existsSync(path.join(root, file));
 
 const manuals = filesBelow("docs").filter((file) => file.endsWith(".md"));
 const readmes = ["src", "native"].flatMap(filesBelow).filter((file) => file.endsWith("README.md"));
-const documents = ["README.md", ...manuals, ...readmes];
+const documents = ["README.md", "CONTRIBUTING.md", ...manuals, ...readmes];
 
 function filesBelow(folder: string): string[] {
   return readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((name) =>
@@ -95,9 +95,30 @@ test.each(documents)("%s: every command on this checkout that it names is there"
   }
 });
 
-test("the mutation run knows the files that docs/testing.md names for it", () => {
+test("CONTRIBUTING.md has files and commands to look for, and they are seen", () => {
+  const document = "CONTRIBUTING.md";
+  expect(filesNamedIn(document).length).toBeGreaterThan(40);
+  expect(new Set(commandsIn(document, PROJECT))).toEqual(new Set(projects));
+  expect(commandsIn(document, NPM_SCRIPT)).toEqual(expect.arrayContaining(["build:ts", "mutate", "bench"]));
+  expect(commandsIn(document, SCRIPT_OPTION)).toContain("scripts/fuzz --seconds");
+});
+
+test("the mutation run knows the files that CONTRIBUTING.md and docs/testing.md name for it", () => {
   const mutate = readFileSync(path.join(root, "scripts/mutate.ts"), "utf8");
-  const named = [...new Document("docs/testing.md").text.matchAll(/npm run mutate -- \w+ ([\w./]+)/g)];
-  expect(named.length).toBeGreaterThan(0);
+  const named = ["CONTRIBUTING.md", "docs/testing.md"].flatMap((file) => [
+    ...new Document(file).text.matchAll(/npm run mutate -- \w+ ([\w./]+)/g),
+  ]);
+  expect(named.length).toBeGreaterThan(1);
   for (const [, file] of named) expect(mutate).toContain(`"${file}"`);
+});
+
+const folders = ["src", ...filesBelow("src")].filter((name) => {
+  const entries = readdirSync(path.join(root, path.posix.dirname(name)), { withFileTypes: true });
+  return entries.some((entry) => entry.isDirectory() && entry.name === path.posix.basename(name));
+});
+
+test.each(folders)("%s: with more than five files it says what it is for", (folder) => {
+  const entries = readdirSync(path.join(root, folder), { withFileTypes: true });
+  const sources = entries.filter((entry) => entry.isFile() && entry.name !== "README.md");
+  if (sources.length > 5) expect(entries.map(({ name }) => name)).toContain("README.md");
 });

@@ -112,7 +112,10 @@ test("the mutation run knows the files that CONTRIBUTING.md and docs/testing.md 
   for (const [, file] of named) expect(mutate).toContain(`"${file}"`);
 });
 
-const folders = ["src", ...filesBelow("src")].filter((name) => {
+const written = [...filesBelow("src"), ...filesBelow("native")].filter(
+  (name) => !/\/(?:build|corpus)/.test(name),
+);
+const folders = ["src", "native", ...written].filter((name) => {
   const entries = readdirSync(path.join(root, path.posix.dirname(name)), { withFileTypes: true });
   return entries.some((entry) => entry.isDirectory() && entry.name === path.posix.basename(name));
 });

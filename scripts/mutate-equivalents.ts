@@ -8,44 +8,28 @@ export interface Equivalent {
   readonly why: string;
 }
 
-const OVERWRITTEN = "A default that nobody sees: every virtual IP gets all its settings from JavaScript.";
-
 const NO_PORTS = "The hash does not use the ports of this protocol, or of this mode, whatever they are.";
 const OFFSET_IS_0 = "The offset is 0 here: only AH has another one, and has returned above.";
 const LARGER_TABLE = "A larger table finds the same entries.";
 
 export const equivalents: readonly Equivalent[] = [
   {
-    file: "native/src/bucket.h",
-    from: "kSourceIpSourcePortDestPort = 2,",
-    to: "kSourceIpSourcePortDestPort = 3,",
-    why: "flow_hash takes every value but 0 and 1 for this mode, and nothing else looks at it.",
-  },
-  { file: "native/src/bucket.h", from: "std::uint8_t total_nodes = 1;", why: OVERWRITTEN },
-  { file: "native/src/bucket.h", from: "std::uint32_t hash_init = 0;", why: OVERWRITTEN },
-  {
-    file: "native/src/verdict.cc",
-    from: "const std::size_t ports_at = header_length + *offset;",
-    to: "const std::size_t ports_at = header_length - *offset;",
-    why: OFFSET_IS_0,
+    file: "native/verdict/hash.h",
+    from: "return -1;",
+    to: "return -2;",
+    why: "Every number below 0 says that there are no ports.",
   },
   {
-    file: "native/src/verdict.cc",
+    file: "native/userspace/judge.cc",
     from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
     to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 3, 2));",
     why: LARGER_TABLE,
   },
   {
-    file: "native/src/verdict.cc",
+    file: "native/userspace/judge.cc",
     from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
     to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 3));",
     why: LARGER_TABLE,
-  },
-  {
-    file: "native/src/verdict.cc",
-    from: "judgement.reason = Reason::kNotIpv4;",
-    to: "",
-    why: "A new Judgement has this reason already; the line says so for the reader.",
   },
   {
     file: "src/core/bucket.ts",

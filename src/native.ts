@@ -47,7 +47,7 @@ export interface NativeVirtualIpCounters {
 export interface NativeHashSettings {
   /** of `hashModeNumbers` */
   readonly hashMode: number;
-  readonly totalNodes: number;
+  readonly bucketCount: number;
   readonly hashInit: number;
   /** bit bucket - 1 */
   readonly localMask: number;

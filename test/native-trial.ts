@@ -34,7 +34,7 @@ export interface NativeTrial {
   /** Ports are the words that enter the hash: the wire octets read little-endian. */
   bucketOf(
     hashMode: number,
-    totalNodes: number,
+    bucketCount: number,
     hashInit: number,
     protocol: number,
     saddrHost: number,
@@ -49,7 +49,7 @@ export interface NativeTrial {
    */
   bucketsOf(
     hashMode: number,
-    totalNodes: number,
+    bucketCount: number,
     hashInit: number,
     saddrHost: Uint32Array,
     sourcePortWords: Uint16Array,

@@ -45,7 +45,7 @@ export function verdictContenders(
     {
       addressHost: address,
       hashMode: 1,
-      totalNodes: bucketCount,
+      bucketCount,
       hashInit,
       localMask: bucketMask(localBuckets),
     },

@@ -48,7 +48,7 @@ inline clusterip_rule to_rule(std::uint32_t hash_mode, std::uint32_t bucket_coun
 }
 
 inline clusterip_rule to_rule(const Napi::Object& object) {
-  return to_rule(to_u32(object.Get("hashMode")), to_u32(object.Get("totalNodes")),
+  return to_rule(to_u32(object.Get("hashMode")), to_u32(object.Get("bucketCount")),
                  to_u32(object.Get("hashInit")), to_bucket_mask(object.Get("localMask")));
 }
 

@@ -12,7 +12,7 @@
 namespace clusterip {
 namespace {
 
-// bucketOf(hashMode, totalNodes, hashInit, protocol, saddrHost, sourcePortWord, destPortWord)
+// bucketOf(hashMode, bucketCount, hashInit, protocol, saddrHost, sourcePortWord, destPortWord)
 Napi::Value bucket_of_flow(const Napi::CallbackInfo& info) {
   const clusterip_rule rule = to_rule(to_u32(info[0]), to_u32(info[1]), to_u32(info[2]), 0);
   const bool has_ports = clusterip_ports_offset(static_cast<std::uint8_t>(to_u32(info[3]))) >= 0;

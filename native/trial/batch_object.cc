@@ -20,7 +20,7 @@ std::optional<std::span<T>> to_span(const Napi::Value& value, napi_typedarray_ty
   return std::span<T>(static_cast<T*>(data), length);
 }
 
-// bucketsOf(hashMode, totalNodes, hashInit, saddrHost, sourcePortWords, destinationPortWords,
+// bucketsOf(hashMode, bucketCount, hashInit, saddrHost, sourcePortWords, destinationPortWords,
 //           buckets, path?)
 Napi::Value buckets_of_flows(const Napi::CallbackInfo& info) {
   const auto saddr = to_span<std::uint32_t>(info[3], napi_uint32_array);

@@ -7,7 +7,6 @@
 // IANA protocol numbers that the verdict tells apart from others.
 enum {
   CLUSTERIP_PROTOCOL_ICMP = 1,
-  CLUSTERIP_PROTOCOL_TCP = 6,
   CLUSTERIP_PROTOCOL_ESP = 50,
   CLUSTERIP_PROTOCOL_AH = 51,
 };

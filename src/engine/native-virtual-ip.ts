@@ -12,7 +12,7 @@ export function nativeVirtualIp(virtualIp: EngineVirtualIp): NativeVirtualIp {
     addressHost: ipv4Host(address),
     clusterMac: macOctets(clusterMac),
     hashMode: hashModeNumbers[hash.words],
-    totalNodes: bucketCount,
+    bucketCount,
     hashInit: hash.seed,
     localMask: bucketMask(localBuckets),
   };

@@ -12,7 +12,7 @@ const SOURCE = 0xc0a84d0b;
 const PLACES = 512;
 /** The last but one of the table: what does not fit there goes on at its beginning. */
 const HOME = PLACES - 2;
-const TOTAL_NODES = 4;
+const BUCKETS = 4;
 
 /** clusterip_home of native/bpf/layout.h. */
 function homeOf(address: number): number {
@@ -37,7 +37,7 @@ export function settingsFor(address: number): NativeVirtualIp & { clusterMac: Ui
     addressHost: address,
     clusterMac: parseMac(CLUSTER_MAC),
     hashMode: hashModeNumbers["sourceip-sourceport"],
-    totalNodes: TOTAL_NODES,
+    bucketCount: BUCKETS,
     hashInit: address,
     localMask: 0b0101,
   };
@@ -45,7 +45,7 @@ export function settingsFor(address: number): NativeVirtualIp & { clusterMac: Ui
 
 export function bucketFor(address: number, port: number): number {
   const flow = { protocol: protocolNumbers.tcp, saddrHost: SOURCE, sourcePort: port, destinationPort: 80 };
-  return bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: TOTAL_NODES, hashInit: address });
+  return bucketOf(flow, { hashMode: "sourceip-sourceport", totalNodes: BUCKETS, hashInit: address });
 }
 
 /** A TCP SYN of that source port, without checksums. */

@@ -71,7 +71,7 @@ function load(targets: readonly ClassifyTarget[]): NativeBpfDataplane {
       addressHost: address,
       clusterMac: parseMac(CLUSTER_MAC),
       hashMode: hashModes.indexOf(hashMode),
-      totalNodes: bucketCount,
+      bucketCount,
       hashInit,
       localMask: bucketMask(localBuckets),
     });

@@ -35,7 +35,7 @@ function newJudge(Judge: JudgeClass, targets: readonly ClassifyTarget[]): Native
     targets.map(({ address, hashMode, bucketCount, hashInit, localBuckets }) => ({
       addressHost: address,
       hashMode: hashModes.indexOf(hashMode),
-      totalNodes: bucketCount,
+      bucketCount,
       hashInit,
       localMask: bucketMask(localBuckets),
     })),

@@ -24,7 +24,7 @@ function nativeSettings(target: ClassifyTarget): NativeHashSettings {
   return {
     addressHost: target.address,
     hashMode: hashModes.indexOf(target.hashMode),
-    totalNodes: target.bucketCount,
+    bucketCount: target.bucketCount,
     hashInit: target.hashInit,
     localMask: bucketMask(target.localBuckets),
   };

@@ -84,9 +84,9 @@ interface Worker {
 const root = packageRoot();
 
 function run(argv: readonly [string, ...string[]], cwd: string, input = ""): Promise<number> {
-  const [program, ...args] = argv;
   return new Promise((resolve) => {
-    const child = spawn(program, args, {
+    // A mutant may never end: it must not outlive a run that is killed.
+    const child = spawn("setpriv", ["--pdeathsig", "KILL", ...argv], {
       cwd,
       stdio: ["pipe", "ignore", "ignore"],
       timeout: TIMEOUT_MS,

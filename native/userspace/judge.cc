@@ -7,10 +7,25 @@
 
 #include "verdict/verdict.h"
 
+namespace {
+
+// Read as a struct, the compiler takes from the frame those fields that are asked for.
+struct [[gnu::packed, gnu::may_alias]] Unaligned {
+  clusterip_ipv4_header header;
+};
+
+}  // namespace
+
 // The seam of the verdict (native/verdict/frame.h): all of the frame lies in memory.
 CLUSTERIP_INLINE bool clusterip_load(const clusterip_frame* frame, std::uint32_t offset, void* to,
                                      std::uint32_t size) {
-  std::memcpy(to, frame->data + offset, size);
+  const std::uint8_t* from = frame->data + offset;
+  if (size == sizeof(clusterip_ipv4_header)) {
+    *static_cast<clusterip_ipv4_header*>(to) =
+        static_cast<const Unaligned*>(static_cast<const void*>(from))->header;
+  } else {
+    std::memcpy(to, from, size);
+  }
   return true;
 }
 
@@ -47,9 +62,20 @@ Judgement judge(std::span<const std::uint8_t> frame, std::uint32_t packet_type,
                                     .follows_tags = true,
                                     .is_merged = false,
                                     .engine = &virtual_ips};
-  Judgement judgement{};
-  clusterip_judge(&readable, packet_type, &judgement);
-  return judgement;
+  // Not the caller's memory, which would be written and read again: these are registers.
+  Judgement local{};
+  clusterip_judge(&readable, packet_type, &local);
+  return {.reason = local.reason,
+          .ip_offset = local.ip_offset,
+          .ip_length = local.ip_length,
+          .payload_offset = local.payload_offset,
+          .protocol = local.protocol,
+          .bucket = local.bucket,
+          .is_ours = local.is_ours,
+          .by_inner_flow = local.by_inner_flow,
+          .has_too_many_tags = local.has_too_many_tags,
+          .rule = local.rule,
+          .engine_word = local.engine_word};
 }
 
 }  // namespace clusterip

@@ -26,9 +26,8 @@ CLUSTERIP_INLINE enum clusterip_reason clusterip_judge_flow(struct clusterip_jud
 // The octets are there.
 CLUSTERIP_INLINE bool clusterip_load_ports(const struct clusterip_frame* frame, uint32_t offset,
                                            struct clusterip_port_words* ports) {
-  uint16_t wire[2];
-  if (!clusterip_load(frame, offset, wire, sizeof wire)) return false;
-  ports->source = clusterip_port_word(wire[0]);
-  ports->destination = clusterip_port_word(wire[1]);
+  uint32_t wire;
+  if (!clusterip_load(frame, offset, &wire, sizeof wire)) return false;
+  *ports = clusterip_port_words_of(wire);
   return true;
 }

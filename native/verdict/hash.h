@@ -45,12 +45,13 @@ CLUSTERIP_INLINE int clusterip_ports_offset(uint8_t protocol) {
   }
 }
 
-CLUSTERIP_INLINE uint32_t clusterip_port_word(uint16_t wire) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return wire;
-#else
-  return __builtin_bswap16(wire);
+// From the four octets as they were loaded.
+CLUSTERIP_INLINE struct clusterip_port_words clusterip_port_words_of(uint32_t wire) {
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+  wire = __builtin_bswap32(wire);
 #endif
+  const struct clusterip_port_words words = {wire & 0xffff, wire >> 16};
+  return words;
 }
 
 // `hash_mode` is an enum clusterip_hash_mode: the number of ports that enter the hash. A word that

@@ -108,13 +108,18 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
 
   it("somebody else's tcx program that comes to the front later gets what ours has accepted", async () => {
     await cluster.startAll();
-    await node.exec(["python3", path.join(projectRoot, "test/net/reach-program.py"), "eth0"]);
-    const daemon = cluster.daemons.get(node);
-    await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);
-    // It accepts every frame: in front, this node would answer what is node 2's as well.
-    await expectOwnersAnswer();
-    expect((await statusOf({ socket: daemon?.socket ?? "" })).problems).toEqual([]);
-    await cluster.stopAll();
+    const other = node.spawn(["python3", path.join(projectRoot, "test/net/reach-program.py"), "eth0"]);
+    try {
+      const daemon = cluster.daemons.get(node);
+      await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);
+      // It accepts every frame: in front, this node would answer what is node 2's as well.
+      await expectOwnersAnswer();
+      expect((await statusOf({ socket: daemon?.socket ?? "" })).problems).toEqual([]);
+      await cluster.stopAll();
+    } finally {
+      // What it accepts never comes to a clsact qdisc behind it.
+      await other.kill("SIGTERM");
+    }
     expect(await node.exec(["sh", "-c", "ip -d link show eth0"])).not.toContain("clusterip");
   });
 

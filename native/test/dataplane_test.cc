@@ -256,7 +256,7 @@ TEST_WITH_WORKERS(device_disappears_under_traffic) {
   const Served served = serve(0xffff, workers);
   Traffic traffic;
   REQUIRE(ip("link set nic0 down"));
-  REQUIRE(ip("link set nic0 up"));
+  raise_cable();
   std::this_thread::sleep_for(milliseconds(20));
   REQUIRE(ip("link del nic0"));
   check_sum(counters_of(*served.dataplane, served.nic));
@@ -283,7 +283,7 @@ TEST_WITH_WORKERS(capture_of_a_device_that_left_and_came_back_is_stale) {
   REQUIRE(ip("link set nic0 netns " + std::to_string(there.get_future().get())));
   moved.set_value();
   elsewhere.join();
-  REQUIRE(ip("link set nic0 arp off up"));
+  raise_cable();
   REQUIRE(index_of("nic0") == ifindex);
   CHECK(counters_of(*served.dataplane, served.nic).is_capture_stale);
   CHECK(!served.dataplane->open_nic(served.nic, ifindex));
@@ -299,7 +299,7 @@ TEST(capture_cannot_be_shared_while_the_link_is_down) {
   REQUIRE(ip("link set nic0 down"));
   const Served served = serve(0xffff, 3);
   CHECK(!counters_of(*served.dataplane, served.nic).is_capture_stale);
-  REQUIRE(ip("link set nic0 up"));
+  raise_cable();
   CHECK(is_subscribed(kMacDigits));
   const Port peer("peer0");
   for (const bool is_shared : {false, true}) {

@@ -13,8 +13,11 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
+#include <thread>
 
 #include "test/require.h"
 
@@ -82,9 +85,27 @@ std::optional<std::string> enter_network() {
            "}'")) {
     return "needs nftables";
   }
-  REQUIRE(ip("link set nic0 arp off up"));
-  REQUIRE(ip("link set peer0 arp off up"));
+  raise_cable();
   return std::nullopt;
+}
+
+void raise_cable() {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  for (const char* const end : {"nic0", "peer0"}) {
+    REQUIRE(ip("link set " + std::string(end) + " arp off up"));
+  }
+  for (const char* const end : {"nic0", "peer0"}) {
+    ifreq request{};
+    std::strncpy(static_cast<char*>(request.ifr_name), end, IFNAMSIZ - 1);
+    for (int tries = 0;; ++tries) {
+      REQUIRE(tries < 6000);
+      REQUIRE(::ioctl(socket.get(), SIOCGIFFLAGS, &request) == 0);
+      if ((request.ifr_flags & IFF_RUNNING) != 0) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    // Behind the kernel's own lock: what it does after the flag is done.
+    REQUIRE(ip("link show dev " + std::string(end) + " >/dev/null"));
+  }
 }
 
 void configure_tun() {

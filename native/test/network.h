@@ -23,6 +23,11 @@ inline constexpr const char* kTunName = "clusterip0";
 // Returns a sentence when that cannot be done here.
 std::optional<std::string> enter_network();
 
+// Sets both ends of the cable up, and waits until they carry frames: the kernel activates a device
+// some time after its carrier has come, and loses without a word what is sent before
+// (net/core/link_watch.c).
+void raise_cable();
+
 // Runs a command of iproute2; returns whether it succeeded.
 bool ip(const std::string& arguments);
 

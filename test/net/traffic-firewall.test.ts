@@ -106,14 +106,22 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
       const segment = tcpSegment(from, { address: cluster.lab.vip, port: HTTP_PORT }, ACK);
       const packet = ipv4Packet({ from: source, to: cluster.lab.vip, protocol: "tcp" }, segment);
       const ethernet = { from: cluster.lab.client().mac, to: cluster.clusterMac };
-      await sendFrames(cluster.lab.client(), [ethernetFrame(ethernet, packet)]);
+      const send = (): Promise<unknown> =>
+        sendFrames(cluster.lab.client(), [ethernetFrame(ethernet, packet)]);
+      await send();
       const resets = async (file: string): Promise<number> =>
         (await readFrames(file)).filter((frame) => isFrom(cluster.lab.vip)(frame) && frame.ip?.tcp?.flags.rst)
           .length;
-      if (isReset) await until(async () => expect(await resets(recording.file)).toBe(1), PATIENCE_MS);
+      if (isReset) {
+        await until(async () => {
+          // One that got lost on the way says nothing.
+          await send();
+          expect(await resets(recording.file)).toBeGreaterThan(0);
+        }, PATIENCE_MS);
+      }
       session.send("after");
       await until(() => expect(session.events).toEqual(["before node1", "after node1"]), PATIENCE_MS);
-      expect(await resets(await recording.stop())).toBe(isReset ? 1 : 0);
+      expect((await resets(await recording.stop())) > 0).toBe(isReset);
       await session.close();
     },
   );

@@ -80,8 +80,9 @@ export interface Endpoint {
 }
 
 /** A bare segment: `flags` as in RFC 9293, 0x02 for SYN, 0x10 for ACK. */
-export function tcpSegment(from: Endpoint, to: Endpoint, flags: number): Buffer {
-  const segment = words(from.port, to.port, 0, 1000, 0, 0, (5 << 12) | flags, 0xffff, 0, 0);
+export function tcpSegment(from: Endpoint, to: Endpoint, flags: number, sequence = 1000): Buffer {
+  const place = [sequence >>> 16, sequence & 0xffff] as const;
+  const segment = words(from.port, to.port, ...place, 0, 0, (5 << 12) | flags, 0xffff, 0, 0);
   // TCP refuses a wrong checksum, and that covers the addresses.
   const pseudoHeader = Buffer.concat([
     octetsOf(from.address),

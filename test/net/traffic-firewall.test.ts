@@ -101,13 +101,16 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
       const session = await openOnNode1();
       const { sourcePort } = session.options;
       const recording = await capture(cluster.lab, cluster.lab.client(), `tcp port ${sourcePort}`);
-      // Its sequence number has nothing to do with the connection's: outside of every window.
+      // From all over the sequence numbers, of which most are outside of every window, whatever the connection's are.
       const from = { address: source, port: sourcePort };
-      const segment = tcpSegment(from, { address: cluster.lab.vip, port: HTTP_PORT }, ACK);
-      const packet = ipv4Packet({ from: source, to: cluster.lab.vip, protocol: "tcp" }, segment);
+      const to = { address: cluster.lab.vip, port: HTTP_PORT };
       const ethernet = { from: cluster.lab.client().mac, to: cluster.clusterMac };
-      const send = (): Promise<unknown> =>
-        sendFrames(cluster.lab.client(), [ethernetFrame(ethernet, packet)]);
+      const late = [1, 3, 5, 7, 9, 11, 13, 15].map((sixteenth) => {
+        const segment = tcpSegment(from, to, ACK, sixteenth * 2 ** 28);
+        const packet = ipv4Packet({ from: source, to: cluster.lab.vip, protocol: "tcp" }, segment);
+        return ethernetFrame(ethernet, packet);
+      });
+      const send = (): Promise<unknown> => sendFrames(cluster.lab.client(), late);
       await send();
       const resets = async (file: string): Promise<number> =>
         (await readFrames(file)).filter((frame) => isFrom(cluster.lab.vip)(frame) && frame.ip?.tcp?.flags.rst)

@@ -33,7 +33,7 @@ export function agentHandlers(daemon: Daemon): AgentHandlers {
       if (!create) daemon.buckets(address); // refuses
       const settings = await completeSettings(daemon, address, bucket, given, broadcast);
       const ownBuckets = await daemon.takeBucket(settings, bucket, { create, check });
-      // Behind the answer: with the bucket in force, nobody has to wait for it.
+      // The bucket is in force: the announcement follows the answer, and the agent need not wait for it.
       if (announcement !== undefined)
         setImmediate(() => {
           daemon.announce(address, announcement).catch(() => {});

@@ -83,6 +83,7 @@ export class SavedServing {
       if (wasOurs.has(address)) served.set(address, { ...virtualIp, isAdopted: false });
     }
     await this.#serving.removeStale(served);
+    // The interface on which a dead daemon's programs may still accept it, by its own name: an alternative one is not saved.
     const wasThere = new Map(
       saved.flatMap(({ isWaiting: waited, settings }) => (waited ? [] : [[settings.address, settings.nic]])),
     );

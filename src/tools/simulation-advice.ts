@@ -1,5 +1,5 @@
 /** What to make of a simulation, in words. */
-import { MAX_BUCKETS } from "../model/bucket-set.ts";
+import { allBuckets, MAX_BUCKETS } from "../model/bucket-set.ts";
 import { countOf, formatCount, formatShare, listOf, shareDigits } from "./numbers.ts";
 import { bucketsOf } from "./ownership.ts";
 import type { Simulation, SimulationAdvice } from "./simulation.ts";
@@ -124,7 +124,7 @@ function adviceOnLevelling({ ownership }: Omit<Simulation, "advice">): readonly 
   const fair = 1 / (bucketCount - down.length);
   if (most <= fair * 1.001) return [];
 
-  const busiest = Array.from({ length: bucketCount }, (_, index) => index + 1).filter(
+  const busiest = allBuckets(bucketCount).filter(
     (node) => bucketsOf(ownership, node).length === Math.round(most * bucketCount),
   );
   const problem =

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../src/core/errors.ts";
-import { packageRoot } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 import { readReport } from "./lib/results.ts";
 import { renderPage } from "./report/page.ts";
 

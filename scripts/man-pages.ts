@@ -6,7 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { packageRoot } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 import { generatedFiles } from "./man/pages.ts";
 
 const root = packageRoot();

@@ -7,7 +7,7 @@ import { type ClassifyTarget, classify, packetTypes } from "../src/core/classify
 import { parseIpv4 } from "../src/core/ipv4.ts";
 import { reasonCatalogue } from "../src/core/verdict.ts";
 import { bucketMask, MAX_BUCKETS } from "../src/model/bucket-set.ts";
-import { packageRoot } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 import { buildFrame } from "../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../src/verdict-table/rows.ts";
 import { Random, randomFrames, randomTargets, type TestFrame } from "../test/unit/differential-frames.ts";

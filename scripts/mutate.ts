@@ -18,7 +18,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { reasons } from "../src/core/verdict.ts";
-import { packageRoot } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 import { type Equivalent, equivalents } from "./mutate-equivalents.ts";
 import { expectationLines } from "./mutate-expectations.ts";
 import { type Mutant, mutantsOf } from "./mutate-operators.ts";

@@ -1,9 +1,9 @@
 /** The only module that loads the native addons that users have. Everything else sees these types. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { ClusterIpError, messageOf } from "./core/errors.ts";
+import { packageRoot } from "./package.ts";
 
 /** Frames and their octets, Ethernet header included. */
 export interface Tally {
@@ -187,17 +187,6 @@ export interface NativeBpfAddon {
 }
 
 const ADDON_PATH = join("native", "build", "Release", "clusteripd.node");
-
-/** The directory that holds package.json: one up from src/, two up from dist/src/. */
-export function packageRoot(): string {
-  let directory = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(directory, "package.json"))) {
-    const parent = dirname(directory);
-    if (parent === directory) return directory;
-    directory = parent;
-  }
-  return directory;
-}
 
 let loaded: NativeAddon | undefined;
 

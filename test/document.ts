@@ -1,7 +1,7 @@
 /** The fenced blocks of README.md and docs/*.md, so that tests can run what the documents show. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { packageRoot } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 
 export interface Block {
   language: string;

@@ -1,12 +1,8 @@
 /** The addons that only tests and benchmarks load (`native/trial`): the parts of the dataplane by themselves. */
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import {
-  type NativeBpfAddon,
-  type NativeBpfDataplane,
-  type NativeHashSettings,
-  packageRoot,
-} from "../src/native.ts";
+import type { NativeBpfAddon, NativeBpfDataplane, NativeHashSettings } from "../src/native.ts";
+import { packageRoot } from "../src/package.ts";
 
 /** The native verdict on frames from JavaScript. */
 export interface NativeJudge {

@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 import { nativeFacts } from "./native-facts.ts";
 
 for (const [name, content] of nativeFacts()) {

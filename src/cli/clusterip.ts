@@ -1,6 +1,6 @@
 /** The client: one command, usually one request to the daemon. */
 import { Command } from "commander";
-import { packageVersion } from "../daemon/status.ts";
+import { packageVersion } from "../package.ts";
 import { DEFAULT_SOCKET, SOCKET_VARIABLE, socketPath } from "../settings/options.ts";
 import { addExplainCommand } from "./explain-command.ts";
 import { addImportCommand } from "./import-command.ts";

@@ -1,11 +1,9 @@
 /** What the daemon says about itself: the JSON of the API and of `clusterip status --json`. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { BucketCounters, NicCounters, Tally } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
-import { packageRoot } from "../native.ts";
+import { packageVersion } from "../package.ts";
 import type { HostProblem } from "./problems.ts";
 import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
 import type { SavedServing } from "./saved-serving.ts";
@@ -63,19 +61,6 @@ export interface DaemonStatus {
   readonly repairs: Readonly<Record<RepairKind, Readonly<RepairRecord>>>;
   /** what is wrong now */
   readonly problems: readonly HostProblem[];
-}
-
-let knownVersion: string | undefined;
-
-/** The version of the package. */
-export function packageVersion(): string {
-  if (knownVersion === undefined) {
-    const raw: unknown = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8"));
-    const version: unknown =
-      typeof raw === "object" && raw !== null && "version" in raw ? raw.version : undefined;
-    knownVersion = typeof version === "string" ? version : "unknown";
-  }
-  return knownVersion;
 }
 
 export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {

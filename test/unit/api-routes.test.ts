@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { pathOf, paths, type RouteName, routes } from "../../src/api/contract.ts";
 import { type Call, type Handlers, routesOf } from "../../src/api/route.ts";
 import { parseBody } from "../../src/api/schemas.ts";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 
 const names = Object.keys(routes) as RouteName[];
 const lineOf = (name: RouteName): string => `${routes[name].method} ${routes[name].path}`;

@@ -4,7 +4,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { kindOf } from "../../bench/report/kind.ts";
 import { barChart } from "../../bench/report/svg.ts";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 
 const directory = path.join(packageRoot(), "docs/benchmarks");
 const drawings = readdirSync(directory).filter((name) => name.endsWith(".svg"));

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 
 const root = packageRoot();
 

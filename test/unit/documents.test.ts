@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, test } from "vitest";
 import { deriveClusterMac, parseIpv4 } from "../../src/index.ts";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 import settings from "../../vitest.config.ts";
 import { Document } from "../document.ts";
 

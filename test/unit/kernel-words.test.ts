@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { bucketOf, classify, parseIpv4 } from "../../src/index.ts";
 import { inKernelWords, inOurWords, toSettings } from "../../src/model/kernel-words.ts";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 test("JSON has the kernel's words in the order of ours, and back", () => {

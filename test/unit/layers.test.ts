@@ -12,13 +12,14 @@ const mayImport: Record<string, readonly string[]> = {
   model: ["core"],
   pcap: ["core"],
   settings: ["core", "model"],
-  "native.ts": ["core"],
+  "package.ts": [],
+  "native.ts": ["core", "package.ts"],
   tools: ["core", "model", "pcap"],
   reference: ["core", "model"],
   "verdict-table": ["core", "model"],
   engine: ["core", "model", "native.ts"],
   host: ["core", "model"],
-  daemon: ["core", "model", "settings", "engine", "host", "native.ts"],
+  daemon: ["core", "model", "settings", "engine", "host", "package.ts", "native.ts"],
   api: ["core", "model", "settings", "daemon"],
   cli: [
     "core",
@@ -29,6 +30,7 @@ const mayImport: Record<string, readonly string[]> = {
     "verdict-table",
     "engine",
     "host",
+    "package.ts",
     "native.ts",
     "daemon",
     "api",
@@ -60,4 +62,23 @@ test.each(files.map((file) => relative(source, file)))("%s imports only from bel
 test("native.ts alone loads the addon", () => {
   const loaders = files.filter((file) => /clusteripd\.node|createRequire/.test(readFileSync(file, "utf8")));
   expect(loaders.map((file) => relative(source, file))).toEqual(["native.ts"]);
+});
+
+test("the client loads no library but its parser: an operator waits for it, and so does the resource agent", () => {
+  const seen = new Set<string>();
+  const libraries = new Set<string>();
+  const follow = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const source = readFileSync(file, "utf8");
+    for (const [, target = ""] of source.matchAll(
+      /^(?:import|export) (?!type )(?:[^;"=]* from )?"([^"]+)";$/gm,
+    )) {
+      if (target.startsWith(".")) follow(resolve(dirname(file), target));
+      else if (!target.startsWith("node:")) libraries.add(target);
+    }
+  };
+  follow(join(source, "cli/clusterip.ts"));
+  expect([...libraries]).toEqual(["commander"]);
+  expect(seen.size).toBeGreaterThan(20);
 });

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 import { parseConfig } from "../../src/settings/config-file.ts";
 import { readmeBlocks, readmeCommands } from "../readme.ts";
 

@@ -23,7 +23,7 @@ import { forgetState, type SavedVirtualIp, StateFile, savedTraces } from "../../
 import { parseIpv4Address } from "../../src/model/address.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
 import type { VirtualIp } from "../../src/model/virtual-ip.ts";
-import { packageRoot } from "../../src/native.ts";
+import { packageRoot } from "../../src/package.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 
 const log = pino({ level: "silent" });

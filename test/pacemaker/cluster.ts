@@ -9,7 +9,7 @@ import { run, runChecked } from "../lab/processes.ts";
 
 /**
  * With PACEMAKER_CHROOT the nodes run in that root file system, which has clusteripd installed (INSTALLED=yes); the
- * checkout, /tmp and /run are to be at the same paths in it. scripts/try-package makes one.
+ * checkout, /tmp and /run are to be at the same paths in it. scripts/dev/try-package makes one.
  */
 const CHROOT = process.env["PACEMAKER_CHROOT"];
 const SCRIPT = [

@@ -2,20 +2,25 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type HashMode, hashModeNumbers, portWireLittleEndian, protocolNumbers } from "../src/core/bucket.ts";
-import { type ClassifyTarget, classify, packetTypes } from "../src/core/classify.ts";
-import { parseIpv4 } from "../src/core/ipv4.ts";
-import { reasonCatalogue } from "../src/core/verdict.ts";
-import { bucketMask, MAX_BUCKETS } from "../src/model/bucket-set.ts";
-import { packageRoot } from "../src/native.ts";
-import { buildFrame } from "../src/verdict-table/build-frame.ts";
-import { verdictTable } from "../src/verdict-table/rows.ts";
-import { Random, randomFrames, randomTargets, type TestFrame } from "../test/unit/differential-frames.ts";
+import {
+  type HashMode,
+  hashModeNumbers,
+  portWireLittleEndian,
+  protocolNumbers,
+} from "../../src/core/bucket.ts";
+import { type ClassifyTarget, classify, packetTypes } from "../../src/core/classify.ts";
+import { parseIpv4 } from "../../src/core/ipv4.ts";
+import { reasonCatalogue } from "../../src/core/verdict.ts";
+import { bucketMask, MAX_BUCKETS } from "../../src/model/bucket-set.ts";
+import { packageRoot } from "../../src/native.ts";
+import { buildFrame } from "../../src/verdict-table/build-frame.ts";
+import { verdictTable } from "../../src/verdict-table/rows.ts";
+import { Random, randomFrames, randomTargets, type TestFrame } from "../../test/unit/differential-frames.ts";
 
 const INTERFACES = 400;
 const FRAMES_PER_INTERFACE = 100;
 
-/** The lines that both checks read; mutate-native-check.cc says their form. */
+/** The lines that both checks read; native-check.cc says their form. */
 export function expectationLines(): string {
   return `${[`limit ${MAX_BUCKETS}`, ...vectorLines(), ...emptyLines(), ...tableLines(), ...kernelLines(), ...randomLines()].join("\n")}\n`;
 }
@@ -52,7 +57,7 @@ function tableLines(): string[] {
   });
 }
 
-/** What only the kernel hands over, or what it does not look through: see mutate-native-check.cc. */
+/** What only the kernel hands over, or what it does not look through: see native-check.cc. */
 function kernelLines(): string[] {
   return verdictTable().flatMap(({ frame, target, reason, bucket }) => {
     const built = buildFrame(frame, target.address);

@@ -1,6 +1,6 @@
 // The verdict in C against expectations on standard input, as each engine comes to it;
-// scripts/mutate.ts writes them and builds this file together with a mutant of native. Lines, all
-// numbers decimal:
+// scripts/mutate/mutate.ts writes them and builds this file together with a mutant of native.
+// Lines, all numbers decimal:
 //   limit TOTAL                                    the most buckets there are
 //   bucket MODE BUCKET_COUNT SEED PROTOCOL SADDR SPORT_WORD DPORT_WORD BUCKET
 //   interface                                      begins a new set of virtual IPs

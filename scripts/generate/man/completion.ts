@@ -5,8 +5,8 @@
  * the host, such as those of interfaces, are compared as text.
  */
 import type { Command } from "commander";
-import { hashModes } from "../../src/core/bucket.ts";
-import { engineChoices } from "../../src/settings/options.ts";
+import { hashModes } from "../../../src/core/bucket.ts";
+import { engineChoices } from "../../../src/settings/options.ts";
 import { visibleOptions } from "./commands.ts";
 
 /** The values of options that are checked by the daemon, not by the command line. */
@@ -22,7 +22,7 @@ export function completionOf(program: Command): string {
   const cases = program.commands.map((command) => `    ${command.name()}) words="${flagsOf(command)}" ;;`);
   const takesVip = program.commands.filter((command) => argumentAt(command, 0) === "VIP");
   const takesFile = program.commands.filter((command) => argumentAt(command, 0) === "FILE");
-  return `# bash completion for ${name}, written by scripts/man-pages from its commands: do not edit.
+  return `# bash completion for ${name}, written by scripts/generate from its commands: do not edit.
 
 # Of the lines on standard input, those that begin as the word at the cursor does; nothing in them is carried out.
 _${name}_offer() {

@@ -2,26 +2,25 @@
  * Mutation run over hash and verdict: puts one small mistake after the other into a copy of the
  * sources and sees whether a test notices.
  *
- *     npm run build && node dist/scripts/mutate.js [typescript|native] [FILE…]
+ *     npm run build && node dist/scripts/mutate/mutate.js [typescript|native] [FILE…]
  *
  * Every mutant first meets the kernel's vectors, the verdict table and differential frames
- * (mutate-expectations.ts), which a small program checks: mutate-typescript-check.ts or
- * mutate-native-check.cc, the latter as each engine reads a frame, and also for the offsets that the packet paths
- * use. TypeScript
- * mutants that pass are run through the unit tests named below. The work tree itself is never
- * touched.
+ * (expectations.ts), which a small program checks: typescript-check.ts or native-check.cc, the
+ * latter as each engine reads a frame, and also for the offsets that the packet paths use.
+ * TypeScript mutants that pass are run through the unit tests named below. The work tree itself is
+ * never touched.
  *
- * Exit status 1 when a mutant survives that scripts/mutate-equivalents.ts does not explain.
+ * Exit status 1 when a mutant survives that scripts/mutate/equivalents.ts does not explain.
  */
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
-import { reasons } from "../src/core/verdict.ts";
-import { packageRoot } from "../src/native.ts";
-import { type Equivalent, equivalents } from "./mutate-equivalents.ts";
-import { expectationLines } from "./mutate-expectations.ts";
-import { type Mutant, mutantsOf } from "./mutate-operators.ts";
+import { reasons } from "../../src/core/verdict.ts";
+import { packageRoot } from "../../src/native.ts";
+import { type Equivalent, equivalents } from "./equivalents.ts";
+import { expectationLines } from "./expectations.ts";
+import { type Mutant, mutantsOf } from "./operators.ts";
 
 const typescriptFiles = [
   "src/core/jhash.ts",
@@ -55,7 +54,7 @@ const copied = [
   "src",
   "test/unit",
   "test/fixtures",
-  "scripts/mutate-typescript-check.ts",
+  "scripts/mutate/typescript-check.ts",
   "test/lab/paths.ts",
   "test/native-trial.ts",
   "native/build/Release/clusteripd_trial.node",
@@ -105,7 +104,7 @@ function typescriptWorker(directory: string, expectations: string): Worker {
   mkdirSync(path.join(directory, "native/build/Release"), { recursive: true });
   for (const name of copied) cpSync(path.join(root, name), path.join(directory, name), { recursive: true });
   symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"));
-  const check = "scripts/mutate-typescript-check";
+  const check = "scripts/mutate/typescript-check";
   const settings = {
     extends: "./tsconfig.json",
     include: [],
@@ -137,7 +136,7 @@ function nativeWorker(directory: string, expectations: string): Worker {
   for (const part of ["bpf", "generated", "loader", "test", "userspace", "verdict"]) {
     cpSync(path.join(root, "native", part), path.join(directory, "native", part), { recursive: true });
   }
-  cpSync(path.join(root, "scripts/mutate-native-check.cc"), path.join(directory, "check.cc"));
+  cpSync(path.join(root, "scripts/mutate/native-check.cc"), path.join(directory, "check.cc"));
   // With the warnings of native/binding.gyp: what the compiler refuses is caught as well.
   const warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"] as const;
   const language = ["g++", "-std=gnu++20", "-O0", "-D_GLIBCXX_ASSERTIONS", "-iquote", "native"] as const;

@@ -33,7 +33,7 @@ const DATE = "2026-11-20";
 
 export function renderManPage(page: ManPage): string {
   const lines = [
-    '.\\" Written by scripts/man-pages from the tables of the programs: do not edit.',
+    '.\\" Written by scripts/generate from the tables of the programs: do not edit.',
     // No version: the page changes when the program does, not with every release.
     `.TH ${page.name.toUpperCase()} ${page.section} ${DATE} "clusteripd"`,
     ".SH NAME",

@@ -1,6 +1,6 @@
 /** Sections of a man page from a command of commander: the very objects that parse and print the help. */
 import type { Argument, Command, Option } from "commander";
-import { exitStatus } from "../../src/core/errors.ts";
+import { exitStatus } from "../../../src/core/errors.ts";
 import { type Block, heading, literal, type Section, term, text } from "./roff.ts";
 
 /** The line that the help begins with. */

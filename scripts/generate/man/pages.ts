@@ -1,15 +1,15 @@
 /** All man pages and the shell completion, as files below packaging/. */
 import path from "node:path";
-import { clusteripProgram } from "../../src/cli/clusterip.ts";
-import { clusteripdProgram } from "../../src/cli/clusteripd.ts";
-import { configOptions } from "../../src/settings/config-options.ts";
+import { clusteripProgram } from "../../../src/cli/clusterip.ts";
+import { clusteripdProgram } from "../../../src/cli/clusteripd.ts";
+import { configOptions } from "../../../src/settings/config-options.ts";
 import {
   DEFAULT_SOCKET,
   type OptionEntry,
   SOCKET_VARIABLE,
   vipOption,
   virtualIpOptions,
-} from "../../src/settings/options.ts";
+} from "../../../src/settings/options.ts";
 import { agentPage } from "./agent.ts";
 import {
   capital,

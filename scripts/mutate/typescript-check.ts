@@ -1,14 +1,14 @@
 /**
- * The TypeScript hash and verdict against the expectations of scripts/mutate-expectations.ts on
- * standard input: what mutate-native-check.cc is for native. Most mutants fall here, in a tenth of
+ * The TypeScript hash and verdict against the expectations of scripts/mutate/expectations.ts on
+ * standard input: what native-check.cc is for native. Most mutants fall here, in a tenth of
  * the time of the unit tests. Exit status 1 at the first line that is not as expected.
  */
 import { readFileSync } from "node:fs";
-import { bucketOfHash, hashModes, portsOffset } from "../src/core/bucket.ts";
-import { type ClassifyTarget, classify, type PacketType, packetTypes } from "../src/core/classify.ts";
-import { jhash1word, jhash2words, jhash3words } from "../src/core/jhash.ts";
-import { reasonCatalogue, reasonOf } from "../src/core/verdict.ts";
-import { MAX_BUCKETS } from "../src/model/bucket-set.ts";
+import { bucketOfHash, hashModes, portsOffset } from "../../src/core/bucket.ts";
+import { type ClassifyTarget, classify, type PacketType, packetTypes } from "../../src/core/classify.ts";
+import { jhash1word, jhash2words, jhash3words } from "../../src/core/jhash.ts";
+import { reasonCatalogue, reasonOf } from "../../src/core/verdict.ts";
+import { MAX_BUCKETS } from "../../src/model/bucket-set.ts";
 
 const packetTypeNames = Object.keys(packetTypes) as PacketType[];
 const targets: ClassifyTarget[] = [];

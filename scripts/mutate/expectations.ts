@@ -15,7 +15,12 @@ import { bucketMask, MAX_BUCKETS } from "../../src/model/bucket-set.ts";
 import { packageRoot } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../../src/verdict-table/rows.ts";
-import { Random, randomFrames, randomTargets, type TestFrame } from "../../test/unit/differential-frames.ts";
+import {
+  Random,
+  randomFrames,
+  randomTargets,
+  type TestFrame,
+} from "../../test/support/verdict/differential-frames.ts";
 
 const INTERFACES = 400;
 const FRAMES_PER_INTERFACE = 100;

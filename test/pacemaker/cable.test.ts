@@ -2,10 +2,10 @@
 import { loadavg } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import { NODES, PacemakerCluster, SERVICE_SOURCES, SERVICE_VIP } from "./cluster.ts";
-import { configuration, marginAt } from "./events.ts";
-import { Pings } from "./pings.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { NODES, PacemakerCluster, SERVICE_SOURCES, SERVICE_VIP } from "../support/pacemaker/cluster.ts";
+import { configuration, marginAt } from "../support/pacemaker/events.ts";
+import { Pings } from "../support/pacemaker/pings.ts";
 
 const TOTAL = 3;
 const LIMIT_MS = 300_000;

@@ -5,13 +5,13 @@ import { expect, test } from "vitest";
 import { deriveClusterMac, parseIpv4 } from "../../src/index.ts";
 import { packageRoot } from "../../src/native.ts";
 import settings from "../../vitest.config.ts";
-import { Document } from "../document.ts";
+import { Document } from "../support/documents/document.ts";
 
 const root = packageRoot();
 const isThere = (file: string): boolean => existsSync(path.join(root, file));
 
 const manuals = filesBelow("docs").filter((file) => file.endsWith(".md"));
-const described = ["src", "native", "scripts"];
+const described = ["src", "native", "bench", "scripts", "test"];
 const readmes = described.flatMap(filesBelow).filter((file) => file.endsWith("README.md"));
 const documents = ["README.md", "CONTRIBUTING.md", ...manuals, ...readmes];
 

@@ -6,7 +6,7 @@ import { metaDataOf } from "../../scripts/generate/man/agent.ts";
 import { generatedFiles } from "../../scripts/generate/man/pages.ts";
 import { renderManPage, text } from "../../scripts/generate/man/roff.ts";
 import { virtualIpOptions } from "../../src/settings/options.ts";
-import { projectRoot } from "../lab/paths.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const files = generatedFiles(projectRoot);
 

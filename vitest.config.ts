@@ -35,7 +35,7 @@ export default defineConfig({
       {
         test: {
           name: "net",
-          include: ["test/lab/**/*.test.ts", "test/net/**/*.test.ts"],
+          include: ["test/net/**/*.test.ts"],
           ...network,
         },
       },

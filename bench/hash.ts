@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import { hashModes } from "../src/core/bucket.ts";
 import { messageOf } from "../src/core/errors.ts";
 import { textTable } from "../src/tools/text-table.ts";
-import { loadTrial } from "../test/native-trial.ts";
+import { loadTrial } from "../test/support/verdict/native-trial.ts";
 import { describeMachine } from "./dataplane/machine.ts";
 import { type Contender, type HashJob, hashContenders } from "./hash/contenders.ts";
 import { randomFlows } from "./hash/flows.ts";

@@ -6,16 +6,16 @@
  * saw comes from the servers' own logs.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { clusterip, type Daemon, startDaemon } from "../test/lab/daemon.ts";
-import type { Host } from "../test/lab/host.ts";
-import { Lab } from "../test/lab/lab.ts";
+import { clusterip, type Daemon, startDaemon } from "../test/support/daemon/daemon.ts";
+import type { Host } from "../test/support/lab/host.ts";
+import { Lab } from "../test/support/lab/lab.ts";
 import {
   duplicateRequests,
   type HttpLoadReport,
   type NodeServer,
   startHttpLoad,
   startServer,
-} from "../test/lab/traffic.ts";
+} from "../test/support/traffic/traffic.ts";
 
 const NODES = 3;
 const CURLS = 300;

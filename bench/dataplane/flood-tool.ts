@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Host, NIC } from "../../test/lab/host.ts";
-import { projectRoot } from "../../test/lab/paths.ts";
-import { runChecked } from "../../test/lab/processes.ts";
+import { type Host, NIC } from "../../test/support/lab/host.ts";
+import { projectRoot } from "../../test/support/lab/paths.ts";
+import { runChecked } from "../../test/support/lab/processes.ts";
 import type { FloodFrames } from "./flows.ts";
 
 const sources = path.join(projectRoot, "bench/dataplane");

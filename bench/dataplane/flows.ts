@@ -1,6 +1,6 @@
 /** The flows of a flood: chosen so that a node has, or has not, the bucket under the hash of every contender. */
 import { bucketOf, formatIpv4, parseIpv4, protocolNumbers } from "../../src/index.ts";
-import { ethernetFrame, ipv4Packet, tcpSegment } from "../../test/lab/frames.ts";
+import { ethernetFrame, ipv4Packet, tcpSegment } from "../../test/support/wire/frames.ts";
 import { nftBucketOf } from "./contenders/netfilter.ts";
 
 /** As many as the map of flood.bpf.c holds. */

@@ -1,6 +1,6 @@
 /** What the benchmark needs of the machine: one sentence for everything that is missing. */
 import { existsSync } from "node:fs";
-import { missingForNet } from "../../test/lab/capabilities.ts";
+import { missingForNet } from "../../test/support/lab/capabilities.ts";
 
 /** A command or a header, and the Debian package that brings it. */
 const needs = [

@@ -1,8 +1,8 @@
 /** What the nodes serve: small answers over HTTP, and a sink and source of bulk data. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import type { Host } from "../../test/lab/host.ts";
-import type { TrackedProcess } from "../../test/lab/processes.ts";
+import type { Host } from "../../test/support/lab/host.ts";
+import type { TrackedProcess } from "../../test/support/lab/processes.ts";
 import type { Site } from "./site.ts";
 import { until } from "./wait.ts";
 

@@ -3,9 +3,9 @@
  * contenders of a measurement are up at the same time, so that runs can alternate; only one of them has traffic.
  */
 import { deriveClusterMac, formatIpv4, parseIpv4 } from "../../src/index.ts";
-import type { Daemon } from "../../test/lab/daemon.ts";
-import type { Host } from "../../test/lab/host.ts";
-import { Lab } from "../../test/lab/lab.ts";
+import type { Daemon } from "../../test/support/daemon/daemon.ts";
+import type { Host } from "../../test/support/lab/host.ts";
+import { Lab } from "../../test/support/lab/lab.ts";
 import type { Contender } from "./contender.ts";
 
 export interface SiteOptions {

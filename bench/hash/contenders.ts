@@ -7,7 +7,7 @@ import {
   portWireLittleEndian,
 } from "../../src/core/bucket.ts";
 import { jhash1word, jhash2words, jhash3words } from "../../src/core/jhash.ts";
-import type { NativeTrial } from "../../test/native-trial.ts";
+import type { NativeTrial } from "../../test/support/verdict/native-trial.ts";
 import type { Flows } from "./flows.ts";
 
 export interface Contender {

@@ -2,7 +2,7 @@
 import { classify } from "../../src/core/classify.ts";
 import { bucketMask } from "../../src/model/bucket-set.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
-import type { NativeTrial } from "../../test/native-trial.ts";
+import type { NativeTrial } from "../../test/support/verdict/native-trial.ts";
 import type { Contender } from "./contenders.ts";
 import { randomFlows } from "./flows.ts";
 

@@ -1,5 +1,5 @@
 // Writes the fuzzers' first corpus: realistic frames of every kind that the verdict tells apart,
-// each with settings that let it get far. Run by scripts/fuzz --seed.
+// each with settings that let it get far. Run by scripts/dev/fuzz --seed.
 //
 //     seeds DIRECTORY     writes DIRECTORY/judge/*, DIRECTORY/places/*, DIRECTORY/table/*,
 //     DIRECTORY/tun/*

@@ -1,5 +1,5 @@
-// Every row of the verdict table (src/verdict-table), which scripts/test-native has written down as
-// octets.
+// Every row of the verdict table (src/verdict-table), which scripts/dev/test-native has written
+// down as octets.
 #include <array>
 #include <charconv>
 #include <cstdlib>
@@ -58,7 +58,7 @@ Row read_row(const std::string& line) {
 TEST(verdict_table) {
   const char* file = std::getenv("VERDICT_TABLE");  // NOLINT(concurrency-mt-unsafe): read only
   if (file == nullptr)
-    SKIP("needs the verdict table: run by scripts/test-native after npm run build");
+    SKIP("needs the verdict table: run by scripts/dev/test-native after npm run build");
   std::ifstream table_file(file);
   std::string line;
   unsigned rows = 0;

@@ -8,11 +8,13 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { sendFrames } from "../lab/traffic.ts";
+import {
+  clusterip,
+  type Daemon,
+  startDaemon,
+  type VirtualIpConfig,
+  writeConfig,
+} from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -23,8 +25,12 @@ import {
   snapshot,
   statusOf,
   until,
-} from "./host-tools.ts";
-import { addNic } from "./second-nic.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { addNic } from "../support/lab/second-nic.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const SECOND_VIP = "10.77.0.101";

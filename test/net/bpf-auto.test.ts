@@ -7,12 +7,12 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { clusterip, type Daemon, type DaemonOptions, startDaemon } from "../lab/daemon.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { clientProgram, projectRoot } from "../lab/paths.ts";
-import { describeBpf } from "./describe-bpf.ts";
-import { CLUSTER_MAC, pings, snapshot, statusOf, until } from "./host-tools.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { clusterip, type Daemon, type DaemonOptions, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, pings, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { clientProgram, projectRoot } from "../support/lab/paths.ts";
 
 const ADDON = path.join(projectRoot, "native/build/Release/clusteripd_bpf.node");
 const USERSPACE = { env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } };

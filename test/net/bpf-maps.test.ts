@@ -7,15 +7,15 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { reasonCatalogue, reasonOf } from "../../src/core/verdict.ts";
 import type { NativeBpfDataplane, Tally } from "../../src/native.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { runChecked } from "../lab/processes.ts";
-import { loadBpfTrial, type NativeBpfTrial } from "../native-trial.ts";
-import { Random } from "../unit/differential-frames.ts";
-import { type MapLayout, otherLayouts, programWith } from "./bpf-layouts.ts";
-import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "./bpf-maps.ts";
-import { describeBpf } from "./describe-bpf.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { type MapLayout, otherLayouts, programWith } from "../support/bpf/layouts.ts";
+import { addressesOfOneHome, bucketFor, settingsFor, synTo } from "../support/bpf/maps.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { supportProgram } from "../support/lab/paths.ts";
+import { runChecked } from "../support/lab/processes.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
+import { loadBpfTrial, type NativeBpfTrial } from "../support/verdict/native-trial.ts";
 
 const LOOPBACK = 1;
 const MAX_VIRTUAL_IPS = 256;
@@ -128,8 +128,13 @@ describeBpf("bpf: maps that are taken over", { tools: ["tc", "clang"] }, () => {
   }
 
   async function run<T>(command: string, ...options: string[]): Promise<T> {
-    const program = path.join(projectRoot, "dist/test/net/bpf-maps-program.js");
-    const output = await node.exec([process.execPath, program, command, String(ifindex), ...options]);
+    const output = await node.exec([
+      process.execPath,
+      supportProgram("bpf-maps"),
+      command,
+      String(ifindex),
+      ...options,
+    ]);
     return JSON.parse(output) as T;
   }
 

@@ -10,13 +10,9 @@ import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { startDaemon } from "../lab/daemon.ts";
-import type { Host } from "../lab/host.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { runChecked } from "../lab/processes.ts";
-import { udpRequests } from "../lab/traffic.ts";
-import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "./bpf-cluster.ts";
-import { describeBpf } from "./describe-bpf.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
+import { startDaemon } from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -27,7 +23,11 @@ import {
   sortedLines,
   statusOf,
   until,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import type { Host } from "../support/lab/host.ts";
+import { projectRoot } from "../support/lab/paths.ts";
+import { runChecked } from "../support/lab/processes.ts";
+import { udpRequests } from "../support/traffic/traffic.ts";
 
 const FLOWS = 100;
 const PUT_BACK_MS = 1000;
@@ -108,7 +108,11 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
 
   it("somebody else's tcx program that comes to the front later gets what ours has accepted", async () => {
     await cluster.startAll();
-    const other = node.spawn(["python3", path.join(projectRoot, "test/net/reach-program.py"), "eth0"]);
+    const other = node.spawn([
+      "python3",
+      path.join(projectRoot, "test/support/bpf/reach-program.py"),
+      "eth0",
+    ]);
     try {
       const daemon = cluster.daemons.get(node);
       await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);

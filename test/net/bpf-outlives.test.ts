@@ -7,12 +7,12 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { clusterip, startDaemon } from "../lab/daemon.ts";
-import type { Host } from "../lab/host.ts";
-import { duplicateRequests, startHttpLoad, udpRequests } from "../lab/traffic.ts";
-import { BpfCluster, type BpfOptions, UDP_PORT } from "./bpf-cluster.ts";
-import { describeBpf } from "./describe-bpf.ts";
-import { CLUSTER_MAC, recover, snapshot, statusOf } from "./host-tools.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { BpfCluster, type BpfOptions, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
+import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, recover, snapshot, statusOf } from "../support/daemon/host-tools.ts";
+import type { Host } from "../support/lab/host.ts";
+import { duplicateRequests, startHttpLoad, udpRequests } from "../support/traffic/traffic.ts";
 
 const ROUNDS = 2;
 const DEAD_MS = 1000;

@@ -18,10 +18,15 @@ import { bucketMask } from "../../src/model/bucket-set.ts";
 import type { NativeBpfDataplane } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { verdictTable } from "../../src/verdict-table/rows.ts";
-import { loadBpfTrial, type NativeBpfTrial } from "../native-trial.ts";
-import { Random, randomFrames, randomTargets, type TestFrame } from "../unit/differential-frames.ts";
-import { synTo } from "./bpf-maps.ts";
-import { describeBpf } from "./describe-bpf.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { synTo } from "../support/bpf/maps.ts";
+import {
+  Random,
+  randomFrames,
+  randomTargets,
+  type TestFrame,
+} from "../support/verdict/differential-frames.ts";
+import { loadBpfTrial, type NativeBpfTrial } from "../support/verdict/native-trial.ts";
 
 const frames = Number(process.env["DIFFERENTIAL_FRAMES"] ?? 100_000);
 const seed = Number(process.env["DIFFERENTIAL_SEED"] ?? Date.now() & 0x7fffffff);

@@ -6,14 +6,14 @@
  *     ══╧═══════╧═══════╧════════════╧═══════════════╧═══  br0 with mcast_snooping 1
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Document } from "../document.ts";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { ethernetFrame, ipv4Packet, readFrames } from "../lab/frames.ts";
-import { BRIDGE } from "../lab/host.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { Cluster } from "./cluster.ts";
-import { until } from "./host-tools.ts";
+import { Cluster } from "../support/cluster/cluster.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { Document } from "../support/documents/document.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { BRIDGE } from "../support/lab/host.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import { ethernetFrame, ipv4Packet, readFrames } from "../support/wire/frames.ts";
 
 const network = new Document("docs/network.md");
 const REQUESTS = 5;

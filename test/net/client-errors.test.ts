@@ -2,12 +2,12 @@
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { clusterip, type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { clientProgram, daemonProgram, projectRoot } from "../lab/paths.ts";
-import { settingsOf, snapshot, until } from "./host-tools.ts";
+import { clusterip, type Daemon, socketOf, startDaemon } from "../support/daemon/daemon.ts";
+import { settingsOf, snapshot, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { clientProgram, daemonProgram, projectRoot } from "../support/lab/paths.ts";
 
 const NEW_VIP = "10.77.0.120";
 

@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DEFAULT_SOCKET } from "../../src/settings/options.ts";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { Lab } from "../lab/lab.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { describeBpf } from "./describe-bpf.ts";
-import { add, del, statusOf } from "./host-tools.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { add, del, statusOf } from "../support/daemon/host-tools.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const documentation = readFileSync(path.join(projectRoot, "docs/api.md"), "utf8");
 const EXAMPLE = /```sh\n([^`]*)```\s+(\d{3})\s+```json\n([^`]*)```/g;

@@ -12,13 +12,13 @@ import {
 import { createServer } from "node:net";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { clusterip, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { daemonProgram, projectRoot } from "../lab/paths.ts";
-import type { ExecOptions } from "../lab/processes.ts";
-import { answersPing, snapshot, statusOf, until } from "./host-tools.ts";
+import { clusterip, startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
+import { answersPing, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { daemonProgram, projectRoot } from "../support/lab/paths.ts";
+import type { ExecOptions } from "../support/lab/processes.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 

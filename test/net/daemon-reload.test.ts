@@ -5,10 +5,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import type { VirtualIpBody } from "../../src/api/contract.ts";
 import { paths } from "../../src/api/contract.ts";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
+import {
+  clusterip,
+  type Daemon,
+  startDaemon,
+  type VirtualIpConfig,
+  writeConfig,
+} from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -19,7 +22,10 @@ import {
   statusOf,
   until,
   watchHost,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 const SECOND_VIP = "10.77.0.101";
 const REQUESTED_VIP = "10.77.0.102";

@@ -5,11 +5,25 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { answersPing, devicesOf, pings, recover, snapshot, statusOf, until } from "./host-tools.ts";
+import {
+  clusterip,
+  type Daemon,
+  startDaemon,
+  type VirtualIpConfig,
+  writeConfig,
+} from "../support/daemon/daemon.ts";
+import {
+  answersPing,
+  devicesOf,
+  pings,
+  recover,
+  snapshot,
+  statusOf,
+  until,
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const MARK = "metric 52467";

@@ -8,11 +8,7 @@ import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
 import { isClusterIpError } from "../../src/core/errors.ts";
-import { clusterip, type Daemon, socketOf, startDaemon, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { daemonProgram } from "../lab/paths.ts";
+import { clusterip, type Daemon, socketOf, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -25,7 +21,11 @@ import {
   snapshot,
   statusOf,
   until,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { daemonProgram } from "../support/lab/paths.ts";
 
 const SETTINGS = { "total-nodes": 16, "local-node": [1] };
 const PARALLEL = 50;

@@ -14,12 +14,12 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { clientProgram, daemonProgram } from "../lab/paths.ts";
-import { answersPing, recover, snapshot, until } from "./host-tools.ts";
+import { startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
+import { answersPing, recover, snapshot, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { clientProgram, daemonProgram } from "../support/lab/paths.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const NOBODY = 65_534;

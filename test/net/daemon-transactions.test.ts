@@ -5,11 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { clusterip, type Daemon, startDaemon, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { daemonProgram } from "../lab/paths.ts";
+import { clusterip, type Daemon, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -21,7 +17,11 @@ import {
   sortedLines,
   statusOf,
   until,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { daemonProgram } from "../support/lab/paths.ts";
 
 const SECOND_VIP = "10.77.0.101";
 const THIRD_VIP = "10.77.0.102";

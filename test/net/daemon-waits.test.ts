@@ -6,13 +6,28 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { daemonProgram } from "../lab/paths.ts";
-import { add, answersPing, devicesOf, pings, recover, snapshot, statusOf, until } from "./host-tools.ts";
-import { addNic } from "./second-nic.ts";
+import {
+  clusterip,
+  type Daemon,
+  startDaemon,
+  type VirtualIpConfig,
+  writeConfig,
+} from "../support/daemon/daemon.ts";
+import {
+  add,
+  answersPing,
+  devicesOf,
+  pings,
+  recover,
+  snapshot,
+  statusOf,
+  until,
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { daemonProgram } from "../support/lab/paths.ts";
+import { addNic } from "../support/lab/second-nic.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 4, "local-node": [1, 2, 3, 4] };
 const LATER_VIP = "10.77.0.101";

@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { EngineName } from "../../src/model/virtual-ip.ts";
-import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../lab/daemon.ts";
-import { Lab } from "../lab/lab.ts";
-import { duplicateRequests, type NodeServer, startServer } from "../lab/traffic.ts";
-import { describeBpf } from "./describe-bpf.ts";
-import { envWithNft, statusOf, until } from "./host-tools.ts";
-import { addNic } from "./second-nic.ts";
-import { UdpProber } from "./udp-prober.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { type Daemon, startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
+import { envWithNft, statusOf, until } from "../support/daemon/host-tools.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { addNic } from "../support/lab/second-nic.ts";
+import { duplicateRequests, type NodeServer, startServer } from "../support/traffic/traffic.ts";
+import { UdpProber } from "../support/traffic/udp-prober.ts";
 
 const CHANGES = 20;
 const UDP_PORT = 7101;

@@ -6,15 +6,15 @@
  *       ╧═══════ switch (tcpdump sees every frame) ═══════╧
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { clusterip, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { arpRequest } from "../lab/frames.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { run, type TrackedProcess } from "../lab/processes.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { add, CLUSTER_MAC, del } from "./host-tools.ts";
+import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
+import { add, CLUSTER_MAC, del } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { run, type TrackedProcess } from "../support/lab/processes.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import { arpRequest } from "../support/wire/frames.ts";
 
 const ROUNDS = 12;
 

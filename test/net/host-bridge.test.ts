@@ -8,12 +8,12 @@
  *      ╧═════ 10.77.0.0/24 ═╧          virtual IP 10.77.0.100 on br0
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { clusterip, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { CLUSTER_MAC, recover, repairsOf, statusOf, until } from "./host-tools.ts";
+import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, recover, repairsOf, statusOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { capture } from "../support/wire/capture.ts";
 
 const PATIENCE_MS = 30_000;
 const PINGS = 5;

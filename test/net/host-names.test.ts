@@ -2,11 +2,11 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
-import { clusterip, type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { CLUSTER_MAC, pings, recover, snapshot, statusOf, until } from "./host-tools.ts";
+import { clusterip, type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, pings, recover, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 const SETTINGS = { "total-nodes": 2, "local-node": [1, 2] };
 const PATIENCE_MS = 60_000;

@@ -6,13 +6,13 @@
  *       ╧═════ 10.77.0.0/24 ═══════╧          virtual IP 10.77.0.100
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { type Capture, capture } from "../lab/capture.ts";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type ArpMessage, readFrames } from "../lab/frames.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { CLUSTER_MAC, devicesOf, repairsOf, until } from "./host-tools.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, devicesOf, repairsOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { type Capture, capture } from "../support/wire/capture.ts";
+import { type ArpMessage, readFrames } from "../support/wire/frames.ts";
 
 const PATIENCE_MS = 30_000;
 /** A second network on the same LAN. */

@@ -11,10 +11,7 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
+import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../support/daemon/daemon.ts";
 import {
   answersPing,
   CLUSTER_MAC,
@@ -24,7 +21,10 @@ import {
   snapshot,
   statusOf,
   until,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2], clustermac: CLUSTER_MAC };
 /** What no event tells is seen every five seconds; the rest is for a busy machine. */

@@ -8,11 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { startServer } from "../lab/traffic.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
 import {
   arpSenderOf,
   autoEngine,
@@ -27,7 +23,11 @@ import {
   statusOf,
   until,
   watchHost,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { startServer } from "../support/traffic/traffic.ts";
 
 const WITHIN_MS = 1000;
 /** Looks at intervals, every 10 s, would take this long on the average. How long it takes is for the benchmarks. */

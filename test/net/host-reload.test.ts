@@ -7,11 +7,11 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { CLUSTER_MAC, pidsOf, repairsOf, until } from "./host-tools.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, pidsOf, repairsOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 const ELEMENTS = 200_000;
 /** Much longer than the daemon's looks without an event are apart. */

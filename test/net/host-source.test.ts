@@ -9,13 +9,13 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { readFrames } from "../lab/frames.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { CLUSTER_MAC, devicesOf, pings, repairsOf, statusOf, until } from "./host-tools.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC, devicesOf, pings, repairsOf, statusOf, until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { capture } from "../support/wire/capture.ts";
+import { readFrames } from "../support/wire/frames.ts";
 
 const PATIENCE_MS = 30_000;
 const OTHER_NETWORK = "10.80.0.0/24";

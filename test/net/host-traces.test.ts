@@ -7,11 +7,7 @@
  */
 import { existsSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { startServer, udpRequests } from "../lab/traffic.ts";
+import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../support/daemon/daemon.ts";
 import {
   add,
   answersPing,
@@ -25,7 +21,11 @@ import {
   snapshot,
   statusOf,
   until,
-} from "./host-tools.ts";
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { startServer, udpRequests } from "../support/traffic/traffic.ts";
 
 /** A firewall as one finds it: the same families and hooks as ours, a set, and a table with a similar name. */
 const OTHER_TABLES = `

@@ -22,11 +22,11 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { bucketOf, type HashMode, type HashSettings, protocolNumbers } from "../../src/core/bucket.ts";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { Random } from "../unit/differential-frames.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
 
 const FRAMES = 10_000;
 const UDP_HEADER_BITS = 64;

@@ -12,11 +12,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { NicStatus } from "../../src/daemon/status.ts";
 import { type Reason, verdicts } from "../../src/index.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { ethernetFrame, fragmentsOf, icmpMessage, ipv4Packet, udpDatagram } from "../lab/frames.ts";
-import { duplicateRequests, sendFrames, startHttpLoad, tcpConnections, udpRequests } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "./cluster.ts";
-import { until } from "./host-tools.ts";
+import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import {
+  duplicateRequests,
+  sendFrames,
+  startHttpLoad,
+  tcpConnections,
+  udpRequests,
+} from "../support/traffic/traffic.ts";
+import { ethernetFrame, fragmentsOf, icmpMessage, ipv4Packet, udpDatagram } from "../support/wire/frames.ts";
 
 const STRANGER_MAC = "02:77:00:00:09:09";
 const BUCKETS = [1, 2, 3];

@@ -7,11 +7,11 @@
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
-import { type Daemon, socketOf, startDaemon, type VirtualIpConfig } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { Lab } from "../lab/lab.ts";
-import { clientProgram } from "../lab/paths.ts";
-import { readmeBlocks, readmeCommands } from "../readme.ts";
+import { type Daemon, socketOf, startDaemon, type VirtualIpConfig } from "../support/daemon/daemon.ts";
+import { readmeBlocks, readmeCommands } from "../support/documents/readme.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { clientProgram } from "../support/lab/paths.ts";
 
 describeNet("the first configuration of README.md", { tools: [] }, () => {
   let lab: Lab;

@@ -1,9 +1,18 @@
 /** docs/recipes.md, "HAProxy on all nodes": real HAProxys with the document's file, and a backend on each node. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import type { ExecResult } from "../lab/processes.ts";
-import { startServer } from "../lab/traffic.ts";
-import { curl, listening, place, RecipeCluster, type Request, recipes, Service, START_MS } from "./recipe.ts";
+import {
+  curl,
+  listening,
+  place,
+  RecipeCluster,
+  type Request,
+  recipes,
+  Service,
+  START_MS,
+} from "../support/cluster/recipe.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { ExecResult } from "../support/lab/processes.ts";
+import { startServer } from "../support/traffic/traffic.ts";
 
 const PORT = 80;
 const BACKEND_PORT = 8080;

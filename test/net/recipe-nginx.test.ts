@@ -1,10 +1,19 @@
 /** docs/recipes.md, "nginx": a real nginx with the document's site, on an address that comes later. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import type { Lab } from "../lab/lab.ts";
-import { until } from "./host-tools.ts";
-import { curl, listening, PATIENCE_MS, place, RecipeCluster, recipes, Service, START_MS } from "./recipe.ts";
+import {
+  curl,
+  listening,
+  PATIENCE_MS,
+  place,
+  RecipeCluster,
+  recipes,
+  Service,
+  START_MS,
+} from "../support/cluster/recipe.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import type { Lab } from "../support/lab/lab.ts";
 
 const PORT = 80;
 const PER_SOURCE = 4;

@@ -2,13 +2,13 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import type { Lab } from "../lab/lab.ts";
-import type { ExecResult } from "../lab/processes.ts";
-import { inParallel } from "../lab/programs/parallel.ts";
-import { listening, place, RecipeCluster, recipes, Service, START_MS } from "./recipe.ts";
+import { listening, place, RecipeCluster, recipes, Service, START_MS } from "../support/cluster/recipe.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import type { Lab } from "../support/lab/lab.ts";
+import type { ExecResult } from "../support/lab/processes.ts";
+import { inParallel } from "../support/programs/parallel.ts";
+import { capture } from "../support/wire/capture.ts";
 
 const PORT = 22;
 const AT_ONCE = 4;

@@ -1,11 +1,11 @@
 /** docs/recipes.md, "unbound": real unbounds with the document's file, asked by dig. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { readFrames } from "../lab/frames.ts";
-import type { Host } from "../lab/host.ts";
-import type { Lab } from "../lab/lab.ts";
-import { listening, place, RecipeCluster, recipes, Service, START_MS } from "./recipe.ts";
+import { listening, place, RecipeCluster, recipes, Service, START_MS } from "../support/cluster/recipe.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import type { Lab } from "../support/lab/lab.ts";
+import { capture } from "../support/wire/capture.ts";
+import { readFrames } from "../support/wire/frames.ts";
 
 const PORT = 53;
 const PER_SOURCE = 4;

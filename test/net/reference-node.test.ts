@@ -8,7 +8,6 @@
  *       │            │               │             │
  *     ══╧════════════╧═══════════════╧═════════════╧══
  */
-import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../../src/core/bucket.ts";
 import { deriveClusterMac } from "../../src/core/cluster-mac.ts";
@@ -16,26 +15,25 @@ import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { renderTables } from "../../src/host/nft.ts";
 import { parseIpv4Address } from "../../src/model/address.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
-import { capture } from "../lab/capture.ts";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { run, type TrackedProcess } from "../lab/processes.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { supportProgram } from "../support/lab/paths.ts";
+import { run, type TrackedProcess } from "../support/lab/processes.ts";
 import {
   duplicateRequests,
   type NodeServer,
   startServer,
   tcpConnections,
   udpRequests,
-} from "../lab/traffic.ts";
+} from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
 
 const NODES = 3;
 const REFERENCE_NODE = 2;
 const TCP_PORTS = [7001, 7002, 7003];
 const UDP_PORTS = [7004, 7005];
-const program = path.join(projectRoot, "dist/test/net/reference-program.js");
 
 class ReferenceNode {
   readonly #process: TrackedProcess;
@@ -52,7 +50,15 @@ class ReferenceNode {
 
   static async start(lab: Lab, node: Host, hashMode: HashMode): Promise<ReferenceNode> {
     const settings = ["--total-nodes", String(NODES), "--local-node", String(REFERENCE_NODE)];
-    const argv = [process.execPath, program, "--vip", lab.vip, "--hashmode", hashMode, ...settings];
+    const argv = [
+      process.execPath,
+      supportProgram("reference-node"),
+      "--vip",
+      lab.vip,
+      "--hashmode",
+      hashMode,
+      ...settings,
+    ];
     const reference = new ReferenceNode(node.spawn(argv));
     await vi.waitFor(() => expect(reference.#output).toContain("ready"), { timeout: 60_000 });
     return reference;

@@ -5,8 +5,8 @@ import { chmodSync, cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import { projectRoot } from "../lab/paths.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 describeNet("a clone of another user", { tools: ["setpriv"] }, () => {
   let clone: string;

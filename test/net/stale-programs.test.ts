@@ -2,14 +2,14 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { startDaemon } from "../lab/daemon.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { runChecked } from "../lab/processes.ts";
-import { otherLayouts, programWith } from "./bpf-layouts.ts";
-import { describeBpf } from "./describe-bpf.ts";
-import { answersPing, recover } from "./host-tools.ts";
+import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { otherLayouts, programWith } from "../support/bpf/layouts.ts";
+import { startDaemon } from "../support/daemon/daemon.ts";
+import { answersPing, recover } from "../support/daemon/host-tools.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { projectRoot } from "../support/lab/paths.ts";
+import { runChecked } from "../support/lab/processes.ts";
 
 describeBpf("programs that a dead daemon left", { tools: ["tc", "clang"] }, () => {
   let lab: Lab;

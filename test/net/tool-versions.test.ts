@@ -3,11 +3,19 @@
  * which is what Node.js gives a child. Nobody promises that `ip` will always take one.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { clusterip, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
-import { add, answersPing, del, envWithNft, settingsOf, snapshot, until } from "./host-tools.ts";
+import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
+import {
+  add,
+  answersPing,
+  del,
+  envWithNft,
+  settingsOf,
+  snapshot,
+  until,
+} from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { Lab } from "../support/lab/lab.ts";
 
 /** As filename_is_useable() of nft does it, whatever is read. */
 const ONLY_FILES = `case " $* " in *" - "*)

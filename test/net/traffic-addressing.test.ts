@@ -8,8 +8,12 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Reason } from "../../src/index.ts";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
+import { Cluster, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { type Host, NIC } from "../support/lab/host.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
 import {
   BROADCAST_MAC,
   type CapturedFrame,
@@ -20,11 +24,7 @@ import {
   readFrames,
   tcpSegment,
   udpDatagram,
-} from "../lab/frames.ts";
-import { type Host, NIC } from "../lab/host.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { Cluster, TCP_PORTS, UDP_PORTS } from "./cluster.ts";
-import { until } from "./host-tools.ts";
+} from "../support/wire/frames.ts";
 
 const TCP_SYN = 0x02;
 const STRANGER_MAC = "02:77:00:00:09:09";

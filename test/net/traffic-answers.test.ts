@@ -8,12 +8,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type HashMode, hashModes } from "../../src/index.ts";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type CapturedFrame, type Ipv4Header, readFrames, type TcpHeader } from "../lab/frames.ts";
-import { inParallel } from "../lab/programs/parallel.ts";
-import { duplicateRequests, tcpConnections, udpRequests } from "../lab/traffic.ts";
-import { Cluster, TCP_PORTS, tally, UDP_PORTS } from "./cluster.ts";
+import { Cluster, TCP_PORTS, tally, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { inParallel } from "../support/programs/parallel.ts";
+import { duplicateRequests, tcpConnections, udpRequests } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import { type CapturedFrame, type Ipv4Header, readFrames, type TcpHeader } from "../support/wire/frames.ts";
 
 const CONNECTIONS = 2000;
 const ECHOES_PER_SOURCE = 5;

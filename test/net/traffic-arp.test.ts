@@ -10,13 +10,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Capture, capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { arpRequest, type CapturedFrame, readFrames } from "../lab/frames.ts";
-import type { Host } from "../lab/host.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { Cluster, tally } from "./cluster.ts";
-import { addNic } from "./second-nic.ts";
+import { Cluster, tally } from "../support/cluster/cluster.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { addNic } from "../support/lab/second-nic.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { type Capture, capture } from "../support/wire/capture.ts";
+import { arpRequest, type CapturedFrame, readFrames } from "../support/wire/frames.ts";
 
 const ARPINGS = 100;
 const REQUESTS_EACH = 10;

@@ -11,10 +11,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { StatusBody } from "../../src/api/contract.ts";
 import type { Tally } from "../../src/engine/engine.ts";
 import { type Reason, reasonCatalogue } from "../../src/index.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { ethernetFrame, icmpMessage, ipv4Packet, tcpSegment, udpDatagram } from "../lab/frames.ts";
-import { sendFrames, startHttpLoad, tcpConnections, udpRequests } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "./cluster.ts";
+import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { sendFrames, startHttpLoad, tcpConnections, udpRequests } from "../support/traffic/traffic.ts";
+import { ethernetFrame, icmpMessage, ipv4Packet, tcpSegment, udpDatagram } from "../support/wire/frames.ts";
 
 const BUCKETS = [1, 2, 3];
 const REPEATS = 5;

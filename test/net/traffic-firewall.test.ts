@@ -7,14 +7,20 @@
  *                                                                                  client1
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { Document } from "../document.ts";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type CapturedFrame, ethernetFrame, ipv4Packet, readFrames, tcpSegment } from "../lab/frames.ts";
-import { sendFrames } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT } from "./cluster.ts";
-import { until } from "./host-tools.ts";
-import { HttpSession } from "./http-session.ts";
+import { Cluster, HTTP_PORT } from "../support/cluster/cluster.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { Document } from "../support/documents/document.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { HttpSession } from "../support/traffic/http-session.ts";
+import { sendFrames } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import {
+  type CapturedFrame,
+  ethernetFrame,
+  ipv4Packet,
+  readFrames,
+  tcpSegment,
+} from "../support/wire/frames.ts";
 
 const network = new Document("docs/network.md");
 const PATIENCE_MS = 30_000;

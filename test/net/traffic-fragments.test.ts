@@ -7,8 +7,10 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
+import { Cluster, HTTP_PORT, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { duplicateRequests, sendFrames, udpRequests } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
 import {
   type CapturedFrame,
   ethernetFrame,
@@ -16,9 +18,7 @@ import {
   type Ipv4Fields,
   readFrames,
   udpDatagram,
-} from "../lab/frames.ts";
-import { duplicateRequests, sendFrames, udpRequests } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT, UDP_PORTS } from "./cluster.ts";
+} from "../support/wire/frames.ts";
 
 const DATAGRAM_BYTES = 8000;
 /** What a datagram's piece holds on a path with MTU 1500. */

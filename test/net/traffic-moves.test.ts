@@ -7,12 +7,12 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import type { Host } from "../lab/host.ts";
-import { duplicateRequests, startHttpLoad } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT, UDP_PORTS } from "./cluster.ts";
-import { until } from "./host-tools.ts";
-import { UdpProber } from "./udp-prober.ts";
+import { Cluster, HTTP_PORT, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import type { Host } from "../support/lab/host.ts";
+import { duplicateRequests, startHttpLoad } from "../support/traffic/traffic.ts";
+import { UdpProber } from "../support/traffic/udp-prober.ts";
 
 const MOVES = 100;
 const HTTP_PER_SECOND = 150;

@@ -9,13 +9,13 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { bucketOf, type HashSettings, parseIpv4, protocolNumbers } from "../../src/index.ts";
-import { capture } from "../lab/capture.ts";
-import { clusterip } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { BROADCAST_MAC, ethernetFrame, icmpEcho, ipv4Packet, readFrames } from "../lab/frames.ts";
-import { sendFrames, tcpConnections, udpRequests } from "../lab/traffic.ts";
-import { Cluster, TCP_PORTS, tally, UDP_PORTS } from "./cluster.ts";
-import { addBridge, addNic } from "./second-nic.ts";
+import { Cluster, TCP_PORTS, tally, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { clusterip } from "../support/daemon/daemon.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { addBridge, addNic } from "../support/lab/second-nic.ts";
+import { sendFrames, tcpConnections, udpRequests } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import { BROADCAST_MAC, ethernetFrame, icmpEcho, ipv4Packet, readFrames } from "../support/wire/frames.ts";
 
 interface VirtualIp extends HashSettings {
   vip: string;

@@ -7,11 +7,17 @@
  *        ══╧═══════════════════╧══════════════════╧══════════════════════════════════╧══   capture
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { type CapturedFrame, ethernetFrame, ipv4Packet, readFrames, tcpSegment } from "../lab/frames.ts";
-import { sendFrames, tcpConnections, udpRequests } from "../lab/traffic.ts";
-import { Cluster, HTTP_PORT, TCP_PORTS, tally, UDP_PORTS } from "./cluster.ts";
+import { Cluster, HTTP_PORT, TCP_PORTS, tally, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { sendFrames, tcpConnections, udpRequests } from "../support/traffic/traffic.ts";
+import { capture } from "../support/wire/capture.ts";
+import {
+  type CapturedFrame,
+  ethernetFrame,
+  ipv4Packet,
+  readFrames,
+  tcpSegment,
+} from "../support/wire/frames.ts";
 
 const CLOSED_PORT = 9;
 const FLOWS = 160;

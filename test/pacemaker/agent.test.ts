@@ -3,13 +3,13 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { capture } from "../lab/capture.ts";
-import { clusterip, type Daemon, socketOf, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { Lab } from "../lab/lab.ts";
-import { clientProgram, projectRoot } from "../lab/paths.ts";
-import { type ExecResult, run, runChecked } from "../lab/processes.ts";
-import { pings } from "../net/host-tools.ts";
+import { clusterip, type Daemon, socketOf, startDaemon } from "../support/daemon/daemon.ts";
+import { pings } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { clientProgram, projectRoot } from "../support/lab/paths.ts";
+import { type ExecResult, run, runChecked } from "../support/lab/processes.ts";
+import { capture } from "../support/wire/capture.ts";
 
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
 const ocf = {

@@ -1,11 +1,11 @@
 /** A cable pulled from the interface that clients use while corosync has another: Pacemaker sees it by the monitor alone. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { describeNet } from "../lab/describe-net.ts";
-import { NODES, PacemakerCluster, SERVICE_SOURCES, SERVICE_VIP } from "./cluster.ts";
-import { configuration } from "./events.ts";
-import { Pings } from "./pings.ts";
-import { Yardstick } from "./yardstick.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { NODES, PacemakerCluster, SERVICE_SOURCES, SERVICE_VIP } from "../support/pacemaker/cluster.ts";
+import { configuration } from "../support/pacemaker/events.ts";
+import { Pings } from "../support/pacemaker/pings.ts";
+import { Yardstick } from "../support/pacemaker/yardstick.ts";
 
 const TOTAL = 3;
 const LIMIT_MS = 300_000;

@@ -6,10 +6,10 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { deriveClusterMac } from "../../src/core/cluster-mac.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { type Daemon, startDaemon } from "../lab/daemon.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { Lab } from "../lab/lab.ts";
-import { projectRoot } from "../lab/paths.ts";
+import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { Lab } from "../support/lab/lab.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const HOOK_MS = 60_000;
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");

@@ -8,14 +8,14 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { textTable } from "../../src/tools/text-table.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { trafficProgram } from "../lab/paths.ts";
-import { ProcessTable } from "../lab/processes.ts";
-import { HttpLoad, type HttpLoadReport } from "../lab/traffic.ts";
-import { NODES, PacemakerCluster, SOURCES, VIP } from "./cluster.ts";
-import { configuration, type Event, firstEvents, laterEvents } from "./events.ts";
-import { icmpBucket, type PingRecord, Pings } from "./pings.ts";
-import { Yardstick } from "./yardstick.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { supportProgram } from "../support/lab/paths.ts";
+import { ProcessTable } from "../support/lab/processes.ts";
+import { NODES, PacemakerCluster, SOURCES, VIP } from "../support/pacemaker/cluster.ts";
+import { configuration, type Event, firstEvents, laterEvents } from "../support/pacemaker/events.ts";
+import { icmpBucket, type PingRecord, Pings } from "../support/pacemaker/pings.ts";
+import { Yardstick } from "../support/pacemaker/yardstick.ts";
+import { HttpLoad, type HttpLoadReport } from "../support/traffic/traffic.ts";
 
 /**
  * Of a planned move, in seconds: nobody answers for a bucket on its way. For each bucket that a node gives up or takes,
@@ -144,7 +144,7 @@ function startLoad(cluster: PacemakerCluster, processes: ProcessTable): HttpLoad
   const patience = ["--concurrency", "300", "--timeout-ms", "3000"];
   return new HttpLoad(
     processes.spawn(
-      cluster.insideClient([process.execPath, trafficProgram("http-load"), ...args, ...patience]),
+      cluster.insideClient([process.execPath, supportProgram("http-load"), ...args, ...patience]),
     ),
   );
 }

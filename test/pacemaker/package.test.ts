@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { projectRoot } from "../lab/paths.ts";
-import { run, runChecked } from "../lab/processes.ts";
+import { projectRoot } from "../support/lab/paths.ts";
+import { run, runChecked } from "../support/lab/processes.ts";
 
 /** It compresses a Node.js, on a machine that may be busy. */
 const WITHIN_MS = 1_200_000;

@@ -4,7 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { projectRoot } from "../lab/paths.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const UNITS = path.join(projectRoot, "packaging/systemd");
 /** By `systemd-analyze security`, whose scale ends at 10; docs/pacemaker.md says what is left open and why. */

@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { StatusBody } from "../../src/api/contract.ts";
-import { describeNet } from "../lab/describe-net.ts";
-import { projectRoot } from "../lab/paths.ts";
-import { type ExecResult, ProcessTable, run, runChecked } from "../lab/processes.ts";
-import { until } from "../net/host-tools.ts";
+import { until } from "../support/daemon/host-tools.ts";
+import { describeNet } from "../support/lab/describe-net.ts";
+import { projectRoot } from "../support/lab/paths.ts";
+import { type ExecResult, ProcessTable, run, runChecked } from "../support/lab/processes.ts";
 
 const VIRTUAL_IP = "vip: 192.0.2.10, nic: eth0, total-nodes: 3";
 const CONFIG = `virtual-ips:\n  - { ${VIRTUAL_IP}, local-node: 1 }\n`;
@@ -28,7 +28,7 @@ describeNet("service under systemd", { tools: ["systemd-analyze", "nsenter", "un
   let filesBefore: string;
 
   beforeAll(async () => {
-    processes.spawn([path.join(projectRoot, "test/pacemaker/machine"), directory, projectRoot], {
+    processes.spawn([path.join(projectRoot, "test/support/pacemaker/machine"), directory, projectRoot], {
       stdio: "ignore",
     });
     await until(() => inside("systemctl", "show", "--property", "Version"), WITHIN_MS, 100);

@@ -9,7 +9,7 @@ import {
   parseIpv4Address,
   tryParseAddress,
 } from "../../src/model/address.ts";
-import { Random } from "./differential-frames.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
 
 test.each([
   ["192.0.2.10", "192.0.2.10", 0xffff_c000_020an],

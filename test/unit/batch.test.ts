@@ -5,8 +5,8 @@ import { describe, expect, test } from "vitest";
 import { parseProtocol } from "../../src/cli/explain-csv.ts";
 import { type HashMode, hashModes, portsOffset, portWireLittleEndian } from "../../src/core/bucket.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { loadTrial } from "../native-trial.ts";
-import { Random } from "./differential-frames.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
+import { loadTrial } from "../support/verdict/native-trial.ts";
 
 const native = loadTrial();
 const seed = Number(process.env["BATCH_SEED"] ?? Date.now() & 0x7fffffff);

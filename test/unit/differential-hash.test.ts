@@ -12,8 +12,8 @@ import {
   portWireLittleEndian,
 } from "../../src/core/bucket.ts";
 import { jhash1word, jhash2words, jhash3words } from "../../src/core/jhash.ts";
-import { loadTrial } from "../native-trial.ts";
-import { Random } from "./differential-frames.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
+import { loadTrial } from "../support/verdict/native-trial.ts";
 
 const FLOWS = 20_000;
 

@@ -21,8 +21,14 @@ import { bucketMask } from "../../src/model/bucket-set.ts";
 import type { NativeHashSettings } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { formatRow, formatSettings, parseTable } from "../../src/verdict-table/rows.ts";
-import { loadTrial, type NativeJudge } from "../native-trial.ts";
-import { Random, randomFrames, randomTargets, type Targets, type TestFrame } from "./differential-frames.ts";
+import {
+  Random,
+  randomFrames,
+  randomTargets,
+  type Targets,
+  type TestFrame,
+} from "../support/verdict/differential-frames.ts";
+import { loadTrial, type NativeJudge } from "../support/verdict/native-trial.ts";
 
 const FRAMES_PER_RUN = 500;
 const frames = Number(process.env["DIFFERENTIAL_FRAMES"] ?? 1_000_000);

@@ -5,13 +5,14 @@ import { expect, test } from "vitest";
 import { deriveClusterMac, parseIpv4 } from "../../src/index.ts";
 import { packageRoot } from "../../src/package.ts";
 import settings from "../../vitest.config.ts";
-import { Document } from "../document.ts";
+import { Document } from "../support/documents/document.ts";
 
 const root = packageRoot();
 const isThere = (file: string): boolean => existsSync(path.join(root, file));
 
 const manuals = filesBelow("docs").filter((file) => file.endsWith(".md"));
-const readmes = ["src", "native"].flatMap(filesBelow).filter((file) => file.endsWith("README.md"));
+const described = ["src", "native", "bench", "scripts", "test"];
+const readmes = described.flatMap(filesBelow).filter((file) => file.endsWith("README.md"));
 const documents = ["README.md", "CONTRIBUTING.md", ...manuals, ...readmes];
 
 function filesBelow(folder: string): string[] {
@@ -84,7 +85,7 @@ const commandsIn = (document: string, command: RegExp): string[] =>
   [...new Document(document).text.matchAll(command)].map(([, name = ""]) => name);
 const NPM_SCRIPT = /\bnpm run ([\w:-]+)/g;
 const PROJECT = /--project ([\w-]+)/g;
-const SCRIPT_OPTION = /(scripts\/[\w-]+ --[\w-]+)/g;
+const SCRIPT_OPTION = /(scripts\/[\w/-]+ --[\w-]+)/g;
 
 test.each(documents)("%s: every command on this checkout that it names is there", (document) => {
   expect(Object.keys(manifest.scripts)).toEqual(expect.arrayContaining(commandsIn(document, NPM_SCRIPT)));
@@ -100,11 +101,11 @@ test("CONTRIBUTING.md has files and commands to look for, and they are seen", ()
   expect(filesNamedIn(document).length).toBeGreaterThan(40);
   expect(new Set(commandsIn(document, PROJECT))).toEqual(new Set(projects));
   expect(commandsIn(document, NPM_SCRIPT)).toEqual(expect.arrayContaining(["build:ts", "mutate", "bench"]));
-  expect(commandsIn(document, SCRIPT_OPTION)).toContain("scripts/fuzz --seconds");
+  expect(commandsIn(document, SCRIPT_OPTION)).toContain("scripts/dev/fuzz --seconds");
 });
 
 test("the mutation run knows the files that CONTRIBUTING.md and docs/testing.md name for it", () => {
-  const mutate = readFileSync(path.join(root, "scripts/mutate.ts"), "utf8");
+  const mutate = readFileSync(path.join(root, "scripts/mutate/mutate.ts"), "utf8");
   const named = ["CONTRIBUTING.md", "docs/testing.md"].flatMap((file) => [
     ...new Document(file).text.matchAll(/npm run mutate -- \w+ ([\w./]+)/g),
   ]);
@@ -112,10 +113,8 @@ test("the mutation run knows the files that CONTRIBUTING.md and docs/testing.md 
   for (const [, file] of named) expect(mutate).toContain(`"${file}"`);
 });
 
-const written = [...filesBelow("src"), ...filesBelow("native")].filter(
-  (name) => !/\/(?:build|corpus)/.test(name),
-);
-const folders = ["src", "native", ...written].filter((name) => {
+const written = described.flatMap(filesBelow).filter((name) => !/\/(?:build|corpus)/.test(name));
+const folders = [...described, ...written].filter((name) => {
   const entries = readdirSync(path.join(root, path.posix.dirname(name)), { withFileTypes: true });
   return entries.some((entry) => entry.isDirectory() && entry.name === path.posix.basename(name));
 });

@@ -2,18 +2,21 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect, it } from "vitest";
-import { metaDataOf } from "../../scripts/man/agent.ts";
-import { generatedFiles } from "../../scripts/man/pages.ts";
-import { renderManPage, text } from "../../scripts/man/roff.ts";
+import { metaDataOf } from "../../scripts/generate/man/agent.ts";
+import { generatedFiles } from "../../scripts/generate/man/pages.ts";
+import { renderManPage, text } from "../../scripts/generate/man/roff.ts";
 import { virtualIpOptions } from "../../src/settings/options.ts";
-import { projectRoot } from "../lab/paths.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const files = generatedFiles(projectRoot);
 
-it.each([...files])("%s is up to date (node dist/scripts/man-pages.js writes it)", (name, content) => {
-  const file = path.join(projectRoot, name);
-  expect(existsSync(file) ? readFileSync(file, "utf8") : "").toBe(content);
-});
+it.each([...files])(
+  "%s is up to date (node dist/scripts/generate/write-man-pages.js writes it)",
+  (name, content) => {
+    const file = path.join(projectRoot, name);
+    expect(existsSync(file) ? readFileSync(file, "utf8") : "").toBe(content);
+  },
+);
 
 it("every setting of a virtual IP is in clusterip(8) and clusteripd.yaml(5)", () => {
   for (const { name } of virtualIpOptions) {

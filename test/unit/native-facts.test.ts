@@ -12,7 +12,7 @@ import {
   reasons,
   verdictNumbers,
 } from "../../src/core/verdict.ts";
-import { projectRoot } from "../lab/paths.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 it.each([...nativeFacts()])(
   "%s is up to date (node dist/scripts/generate/write-native-facts.js writes it)",

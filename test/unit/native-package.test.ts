@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { projectRoot } from "../lab/paths.ts";
+import { projectRoot } from "../support/lab/paths.ts";
 
 const native = path.join(projectRoot, "native");
 const release = path.join(native, "build/Release");

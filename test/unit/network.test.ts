@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { broadcastOf, formatIpv4, networkHolds as ipv4NetworkHolds, netmaskOf } from "../../src/core/ipv4.ts";
 import { type Address, addressOfBits, ipv4Address, tryParseAddress } from "../../src/model/address.ts";
 import { addressAfter, formatNetwork, lastOf, networkHolds, networkOf } from "../../src/model/network.ts";
-import { Random } from "./differential-frames.ts";
+import { Random } from "../support/verdict/differential-frames.ts";
 
 const at = (text: string): Address => tryParseAddress(text) as Address;
 

@@ -5,7 +5,7 @@ import { ClusterIpError } from "../../src/core/errors.ts";
 import { pcapFileHeader, pcapRecord, writePcap } from "../../src/pcap/pcap-writer.ts";
 import { readCapture } from "../../src/pcap/read-capture.ts";
 import { MAX_RECORD_BYTES } from "../../src/pcap/record.ts";
-import { fixture, inChunks, readAll } from "./pcap-streams.ts";
+import { fixture, inChunks, readAll } from "../support/captures/pcap-streams.ts";
 
 const frames = [
   { data: Uint8Array.of(1, 2, 3), timestampNs: 1_700_000_000_123_456_000n },

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { MAX_RECORD_BYTES } from "../../src/pcap/record.ts";
-import { fixture, readAll } from "./pcap-streams.ts";
-import { PcapngWriter } from "./pcapng-blocks.ts";
+import { fixture, readAll } from "../support/captures/pcap-streams.ts";
+import { PcapngWriter } from "../support/captures/pcapng-blocks.ts";
 
 const little = new PcapngWriter("little");
 const data = Uint8Array.of(1, 2, 3, 4, 5);

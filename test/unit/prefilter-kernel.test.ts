@@ -7,9 +7,9 @@ import type { ClassifyTarget } from "../../src/core/classify.ts";
 import { encodeProgram } from "../../src/engine/prefilter/instructions.ts";
 import { runFilter } from "../../src/engine/prefilter/interpreter.ts";
 import { buildPrefilter } from "../../src/engine/prefilter/prefilter.ts";
-import { loadTrial } from "../native-trial.ts";
-import { Random, randomFrames, randomTargets } from "./differential-frames.ts";
-import { engineVirtualIp } from "./engine-virtual-ip.ts";
+import { Random, randomFrames, randomTargets } from "../support/verdict/differential-frames.ts";
+import { engineVirtualIp } from "../support/verdict/engine-virtual-ip.ts";
+import { loadTrial } from "../support/verdict/native-trial.ts";
 
 const { FilterProbe } = loadTrial();
 const seed = Number(process.env["PREFILTER_SEED"] ?? Date.now() & 0x7fffffff);

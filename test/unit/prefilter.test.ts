@@ -17,8 +17,14 @@ import { type FilterInput, runFilter } from "../../src/engine/prefilter/interpre
 import { buildPrefilter, noPrefilter } from "../../src/engine/prefilter/prefilter.ts";
 import { ipv4Address } from "../../src/model/address.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
-import { Random, randomFrames, randomTargets, type Targets, type TestFrame } from "./differential-frames.ts";
-import { engineVirtualIp as toEngine } from "./engine-virtual-ip.ts";
+import {
+  Random,
+  randomFrames,
+  randomTargets,
+  type Targets,
+  type TestFrame,
+} from "../support/verdict/differential-frames.ts";
+import { engineVirtualIp as toEngine } from "../support/verdict/engine-virtual-ip.ts";
 
 const SAMPLING = 256;
 const FRAMES_PER_RUN = 500;

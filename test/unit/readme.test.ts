@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { packageRoot } from "../../src/package.ts";
 import { parseConfig } from "../../src/settings/config-file.ts";
-import { readmeBlocks, readmeCommands } from "../readme.ts";
+import { readmeBlocks, readmeCommands } from "../support/documents/readme.ts";
 
 const root = packageRoot();
 const env = { ...process.env, PATH: `${path.join(root, "bin")}:${process.env["PATH"] ?? ""}` };

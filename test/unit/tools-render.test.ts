@@ -14,7 +14,7 @@ import { replayCapture } from "../../src/tools/replay.ts";
 import { simulate } from "../../src/tools/simulate.ts";
 import { renderSimulationSvg } from "../../src/tools/simulation-svg.ts";
 import { bar, textTable, wrap } from "../../src/tools/text-table.ts";
-import { fixture } from "./pcap-streams.ts";
+import { fixture } from "../support/captures/pcap-streams.ts";
 
 describe("numbers", () => {
   it("read the same everywhere", () => {

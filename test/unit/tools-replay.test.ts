@@ -11,7 +11,7 @@ import { renderReplay } from "../../src/tools/render-replay.ts";
 import { replayCapture } from "../../src/tools/replay.ts";
 import type { ReplayProgress } from "../../src/tools/replay-report.ts";
 import { FlowTable } from "../../src/tools/replay-tally.ts";
-import { fixture, inChunks } from "./pcap-streams.ts";
+import { fixture, inChunks } from "../support/captures/pcap-streams.ts";
 
 const VIP = parseIpv4("10.77.9.100");
 const OTHER_VIP = parseIpv4("10.77.9.101");

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { explainCsv, parseProtocol } from "../../src/cli/explain-csv.ts";
 import { bucketOf, type HashMode, hashModes, portWireLittleEndian } from "../../src/core/bucket.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
-import { loadTrial } from "../native-trial.ts";
+import { loadTrial } from "../support/verdict/native-trial.ts";
 
 const text = gunzipSync(
   readFileSync(new URL("../fixtures/vectors/clusterip-6.1.csv.gz", import.meta.url)),

@@ -15,7 +15,7 @@ import {
   type VerdictRow,
   verdictTable,
 } from "../../src/verdict-table/rows.ts";
-import { loadTrial } from "../native-trial.ts";
+import { loadTrial } from "../support/verdict/native-trial.ts";
 
 const table = verdictTable();
 const named = table.map((row): [string, VerdictRow] => [`${row.sentence} (${row.settings})`, row]);

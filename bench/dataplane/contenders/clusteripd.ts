@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { call } from "../../../src/api/client.ts";
 import type { StatusBody } from "../../../src/api/contract.ts";
 import { paths } from "../../../src/api/contract.ts";
-import { type Daemon, startDaemon } from "../../../test/lab/daemon.ts";
+import { type Daemon, startDaemon } from "../../../test/support/daemon/daemon.ts";
 import type { Contender, ContenderName } from "../contender.ts";
 import type { Site } from "../site.ts";
 

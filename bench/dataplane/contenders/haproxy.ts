@@ -1,7 +1,7 @@
 /** HAProxy in TCP mode on a host in front of the nodes: the balancer that clusteripd does without. */
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { NIC } from "../../../test/lab/host.ts";
+import { NIC } from "../../../test/support/lab/host.ts";
 import type { Contender } from "../contender.ts";
 import { BULK_PORT, HTTP_PORT, startHaproxy } from "../servers.ts";
 import type { Site } from "../site.ts";

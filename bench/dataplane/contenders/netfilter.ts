@@ -2,7 +2,7 @@
 import { endianness } from "node:os";
 import { bucketOfHash } from "../../../src/core/bucket.ts";
 import { jhash1word } from "../../../src/index.ts";
-import { type Host, NIC } from "../../../test/lab/host.ts";
+import { type Host, NIC } from "../../../test/support/lab/host.ts";
 import type { Contender } from "../contender.ts";
 import type { Site } from "../site.ts";
 import { until } from "../wait.ts";

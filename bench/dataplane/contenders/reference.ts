@@ -1,14 +1,11 @@
 /** The reference dataplane in plain TypeScript (cap, classify(), raw-socket): what the native engine buys. */
-import path from "node:path";
 import { renderTables } from "../../../src/host/nft.ts";
 import { parseIpv4Address } from "../../../src/model/address.ts";
 import { toClusterMac } from "../../../src/model/mac.ts";
-import { NIC } from "../../../test/lab/host.ts";
-import { projectRoot } from "../../../test/lab/paths.ts";
+import { NIC } from "../../../test/support/lab/host.ts";
+import { supportProgram } from "../../../test/support/lab/paths.ts";
 import type { Contender } from "../contender.ts";
 import { until } from "../wait.ts";
-
-const program = path.join(projectRoot, "dist/test/net/reference-program.js");
 
 export const reference: Contender = {
   name: "reference",
@@ -26,7 +23,13 @@ export const reference: Contender = {
       for (const vip of site.vips) {
         await node.ip("addr", "add", `${vip}/32`, "dev", NIC);
         const settings = ["--total-nodes", String(site.bucketCount), "--local-node", String(index + 1)];
-        const child = node.spawn([process.execPath, program, "--vip", vip, ...settings]);
+        const child = node.spawn([
+          process.execPath,
+          supportProgram("reference-node"),
+          "--vip",
+          vip,
+          ...settings,
+        ]);
         site.pids.push(child.pid);
         let output = "";
         for (const pipe of [child.child.stdout, child.child.stderr]) {

@@ -8,7 +8,7 @@
  * costs is in the two rows without a contender (`receive-path` and `xdp-limit`).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Host, NIC } from "../../../test/lab/host.ts";
+import { type Host, NIC } from "../../../test/support/lab/host.ts";
 import { daemonStatus } from "../contenders/clusteripd.ts";
 import { type Flood, type Programs, runFlood } from "../flood-tool.ts";
 import { type FloodFrames, floodFrames, nobodysFrames, type Ownership } from "../flows.ts";

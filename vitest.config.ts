@@ -11,8 +11,8 @@ const patience = {
 } as const;
 
 /**
- * Every lab has namespaces of its own, but they share two things that tests measure: the CPUs and the kernel's
- * neighbour table. One file at a time, in a process that can be killed with its children.
+ * Every lab has namespaces of its own, but they share the CPUs and the kernel's neighbour table. One file at a time, in
+ * a process that can be killed with its children. `scripts/test` runs both projects at once: each spends much of its time on waiting.
  */
 const network = {
   pool: "forks",

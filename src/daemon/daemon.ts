@@ -26,10 +26,11 @@ import { requireRoom } from "../settings/limits.ts";
 import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { Claims } from "./claims.ts";
 import { type FoundNetwork, findNetwork } from "./find-network.ts";
-import { whyBroken, whyStuck } from "./health.ts";
+import { type Breakage, describeBreakage, whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
 import { Mutex } from "./mutex.ts";
-import type { HostProblem } from "./problems.ts";
+import { describeProblem } from "./problem-text.ts";
+import type { Problem } from "./problems.ts";
 import { requireSame, requireSameBucket } from "./require-same.ts";
 import {
   type AskedVirtualIp,
@@ -148,7 +149,7 @@ export class Daemon {
     clearInterval(this.#watchTimer);
     this.#announcer.stop();
     this.#claims.stop();
-    let left: readonly string[] = [];
+    let left: readonly Problem[] = [];
     await this.#mutex.run(async () => {
       const all = new Set(this.#serving.current.keys());
       left = await this.#serving.withdraw(all);
@@ -158,7 +159,7 @@ export class Daemon {
       }
       this.#engines.close();
     });
-    if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", left.join(" "));
+    if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", describeAll(left));
     this.#log.info("stopped; everything is removed");
   }
 
@@ -186,7 +187,7 @@ export class Daemon {
       const left = await this.#saved.remove(address);
       if (left.length > 0) {
         const what = `${address} is not served any more, but not everything is removed; that is tried again`;
-        throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${left.join(" ")}`);
+        throw new ClusterIpError("CLUSTERIP_HOST", `${what}: ${describeAll(left)}`);
       }
       this.#log.info({ vip: address }, "removed");
       return removed;
@@ -260,7 +261,7 @@ export class Daemon {
 
   /** Gives the bucket up again where it is not answered: the next owner can. */
   async #requireAnswered(address: Address, bucket: number, before: readonly Link[]): Promise<void> {
-    const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(address));
+    const why = (): Breakage | undefined => whyBroken(this.#serving, this.#engines, this.#served(address));
     const { nic } = this.#served(address).settings;
     // Some drivers take the link down for a moment when a program is attached.
     const hadCarrier = before.find(({ name }) => name === nic)?.hasCarrier === true;
@@ -274,7 +275,10 @@ export class Daemon {
     const reason = why();
     if (reason === undefined) return;
     this.#release(this.#served(address), bucket);
-    throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${bucket} is not taken.`);
+    throw new ClusterIpError(
+      "CLUSTERIP_BROKEN",
+      `${describeBreakage(reason)} Bucket ${bucket} is not taken.`,
+    );
   }
 
   /**
@@ -334,7 +338,7 @@ export class Daemon {
       throw new ClusterIpError("CLUSTERIP_BROKEN", served.why.message, { cause: served.why });
     }
     const why = whyBroken(this.#serving, this.#engines, served);
-    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
+    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", describeBreakage(why));
   }
 
   /**
@@ -342,7 +346,8 @@ export class Daemon {
    * does not wait for a change that runs: each step of that has a time limit of its own.
    */
   whyStuck(): string | undefined {
-    return this.#serving.isChanging ? undefined : whyStuck(this.#engines, this.#serving.bindings);
+    const stuck = this.#serving.isChanging ? undefined : whyStuck(this.#engines, this.#serving.bindings);
+    return stuck && describeBreakage(stuck);
   }
 
   /** Resolves when all are sent; the first is sent at once. */
@@ -459,7 +464,7 @@ export class Daemon {
   }
 
   /** What is wrong now. */
-  get problems(): readonly HostProblem[] {
+  get problems(): readonly Problem[] {
     return [...this.#saved.problems, ...this.#claims.problems];
   }
 
@@ -552,4 +557,8 @@ export class Daemon {
       })
       .catch((error: unknown) => this.#log.error({ error: messageOf(error) }, "repair failed"));
   }
+}
+
+function describeAll(problems: readonly Problem[]): string {
+  return problems.map(describeProblem).join(" ");
 }

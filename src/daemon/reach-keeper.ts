@@ -18,6 +18,7 @@ import { addressAfter, networkOf } from "../model/network.ts";
 import type { Log } from "./log.ts";
 import { homeOf } from "./placement.ts";
 import { ALWAYS_ROUTER, keepsMulticast } from "./problems.ts";
+import type { Mended } from "./repairs.ts";
 import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
 
 /** `mcast_router` of bridges as it was before, by name. */
@@ -55,9 +56,9 @@ export class ReachKeeper {
   /**
    * Looks, and puts back what keeps clients away.
    *
-   * @returns what was put back, half a sentence each
+   * @returns what was put back
    */
-  async repair(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
+  async repair(served: ServedMap, links: readonly Link[]): Promise<readonly Mended[]> {
     const virtualIps = [...served.values()];
     const done = [...(await this.#repairBridges(virtualIps, links))];
     await this.look(virtualIps, links);
@@ -86,8 +87,8 @@ export class ReachKeeper {
     }
   }
 
-  async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly string[]> {
-    const done: string[] = [];
+  async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly Mended[]> {
+    const done: Mended[] = [];
     for (const { settings } of virtualIps) {
       const { address, nic } = settings;
       if (this.#reach?.withoutLocalRoute.has(address) !== true) continue;
@@ -106,7 +107,7 @@ export class ReachKeeper {
         // The kernel takes the route away together with the address; but one that had gone before leaves a route by
         // which this host answers for an address that it does not have, without our tables some day.
         if ((await holdersNow()).holders.some(({ name }) => name === device.name)) {
-          done.push(`the local route of ${address}`);
+          done.push({ what: "local-route", vip: address });
         } else await removeLocalRoute(address, device.name);
       } catch (error) {
         this.#log.error({ vip: address, error: messageOf(error) }, "the local route is not put back");
@@ -118,8 +119,8 @@ export class ReachKeeper {
   async #repairBridges(
     virtualIps: readonly ServedVirtualIp[],
     links: readonly Link[],
-  ): Promise<readonly string[]> {
-    const done: string[] = [];
+  ): Promise<readonly Mended[]> {
+    const done: Mended[] = [];
     const nics = new Set(virtualIps.map(({ settings }) => settings.nic));
     for (const link of links) {
       const { name, bridge } = link;
@@ -127,7 +128,7 @@ export class ReachKeeper {
       try {
         if (!this.#bridgesBefore.has(name)) this.remember(new Map([[name, bridge.router]]));
         await setMulticastRouter(name, ALWAYS_ROUTER);
-        done.push(`mcast_router of the bridge ${name}`);
+        done.push({ what: "multicast-router", bridge: name });
       } catch (error) {
         this.#log.error({ bridge: name, error: messageOf(error) }, "mcast_router is not set");
       }

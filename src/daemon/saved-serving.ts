@@ -11,7 +11,7 @@ import type { BucketSet } from "../model/bucket-set.ts";
 import { inKernelWords } from "../model/kernel-words.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
 import type { Log } from "./log.ts";
-import { type HostProblem, waitingProblem } from "./problems.ts";
+import { type Problem, waitingProblem } from "./problems.ts";
 import type { BridgesBefore } from "./reach-keeper.ts";
 import {
   type AskedVirtualIp,
@@ -63,7 +63,7 @@ export class SavedServing {
   }
 
   /** What is wrong now, with what waits. */
-  get problems(): readonly HostProblem[] {
+  get problems(): readonly Problem[] {
     return [...this.#serving.problems, ...[...this.#waiting.values()].map(waitingProblem)];
   }
 
@@ -115,8 +115,8 @@ export class SavedServing {
     if (leaving.size > 0) await this.#serving.withdraw(leaving);
   }
 
-  /** Asks for it no longer. @returns what is left of it for now, a sentence each */
-  async remove(address: Address): Promise<readonly string[]> {
+  /** Asks for it no longer. @returns what is left of it for now */
+  async remove(address: Address): Promise<readonly Problem[]> {
     const without = <T>(map: ReadonlyMap<Address, T>): ReadonlyMap<Address, T> =>
       new Map([...map].filter(([key]) => key !== address));
     const waiting = without(this.#waiting);

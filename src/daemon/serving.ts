@@ -39,20 +39,13 @@ import { findPrefixLength } from "./find-network.ts";
 import type { Log } from "./log.ts";
 import { isFormerPlace, isSetByOthers, placesOf, withdrawnPlaces } from "./placement.ts";
 import { presentNics } from "./present-nics.ts";
-import { findProblems, type HostProblem } from "./problems.ts";
+import { type Concerns, type FailedRepair, findProblems, type Problem } from "./problems.ts";
 import { type BridgesBefore, ReachKeeper } from "./reach-keeper.ts";
+import { type RepairRecords, Repairs } from "./repairs.ts";
 import { inForce, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
 import { removeStalePrograms } from "./stale-programs.ts";
 import { Tables } from "./tables.ts";
 import { undoable } from "./undoable.ts";
-
-export const repairKinds = ["nft", "address", "nic", "device", "program", "reach"] as const;
-export type RepairKind = (typeof repairKinds)[number];
-
-export interface RepairRecord {
-  count: number;
-  lastAt: string | undefined;
-}
 
 /** An engine at work on an interface. */
 export interface Binding {
@@ -60,26 +53,16 @@ export interface Binding {
   readonly engine: EngineName;
 }
 
-/** What a failure concerns; nothing of it: perhaps everything. */
-type Concerns = Pick<HostProblem, "nic" | "vip">;
-
 type Step = Parameters<Parameters<typeof undoable>[0]>[0];
 
 export class Serving {
-  readonly repairs: Record<RepairKind, RepairRecord> = {
-    nft: { count: 0, lastAt: undefined },
-    address: { count: 0, lastAt: undefined },
-    nic: { count: 0, lastAt: undefined },
-    device: { count: 0, lastAt: undefined },
-    program: { count: 0, lastAt: undefined },
-    reach: { count: 0, lastAt: undefined },
-  };
   readonly #engines: EngineSet;
+  readonly #repairs: Repairs;
   readonly #log: Log;
   #current: ServedMap = new Map();
   #change: Promise<void> | undefined;
   #links: readonly Link[] = [];
-  #problems: readonly HostProblem[] = [];
+  #problems: readonly Problem[] = [];
   readonly #tables = new Tables();
   /** withdrawn, while an address of theirs may still be on the host: silent, and under our tables */
   readonly #withdrawn = new Map<Address, ServedVirtualIp>();
@@ -89,7 +72,13 @@ export class Serving {
   constructor(engines: EngineSet, log: Log) {
     this.#engines = engines;
     this.#log = log;
+    this.#repairs = new Repairs(log);
     this.#reach = new ReachKeeper(log);
+  }
+
+  /** What has been put back since the start; another object after each repair. */
+  get repairs(): RepairRecords {
+    return this.#repairs.records;
   }
 
   /** Of bridges, what the daemon has changed; another object when that changes. */
@@ -106,7 +95,7 @@ export class Serving {
   }
 
   /** As of the last look; events make us look. */
-  get problems(): readonly HostProblem[] {
+  get problems(): readonly Problem[] {
     return this.#problems;
   }
 
@@ -198,10 +187,10 @@ export class Serving {
    * Serves these no longer. Nothing is put back where a step fails, whatever it is: they are silent from now on, and
    * repairs go on until nothing of them is left.
    *
-   * @returns what is left for now, a sentence each
+   * @returns what is left for now
    */
-  async withdraw(addresses: ReadonlySet<Address>): Promise<readonly string[]> {
-    let failures: readonly HostProblem[] = [];
+  async withdraw(addresses: ReadonlySet<Address>): Promise<readonly Problem[]> {
+    let failures: readonly Problem[] = [];
     await this.#asChange(async () => {
       const leaving = [...this.#current.values()].filter((v) => addresses.has(v.settings.address));
       this.#current = new Map([...this.#current].filter(([address]) => !addresses.has(address)));
@@ -216,7 +205,7 @@ export class Serving {
       ];
       this.#problems = [...this.#findProblems(), ...failures];
     });
-    return failures.map(({ message }) => message);
+    return failures;
   }
 
   async #asChange(act: () => Promise<void>): Promise<void> {
@@ -233,7 +222,7 @@ export class Serving {
   }
 
   /** Takes away what is left of what was withdrawn: addresses, then programs and tables. */
-  async #removeWithdrawn(): Promise<readonly HostProblem[]> {
+  async #removeWithdrawn(): Promise<readonly Problem[]> {
     if (this.#withdrawn.size === 0 && this.#tables.areKnown) return [];
     const links = await this.#lookOrKnown();
     const present = [...this.#withdrawn.values()].flatMap((virtualIp) =>
@@ -241,10 +230,8 @@ export class Serving {
     );
     // The interface's address goes first: from then on nobody resolves it here.
     const failed = await removeEachAddress([...present].reverse());
-    const failures: HostProblem[] = failed.map(({ address, message }) => ({
-      code: "repair-failed",
-      vip: address.vip,
-      message: `${describeAddresses([address])} cannot be removed: ${message}`,
+    const failures: Problem[] = failed.map(({ address, message: error }) => ({
+      ...{ code: "repair-failed", vip: address.vip, stays: address, error },
     }));
     for (const [address, virtualIp] of this.#withdrawn) {
       if (failed.some((failure) => failure.address.vip === address)) continue;
@@ -256,7 +243,7 @@ export class Serving {
       await this.#setTables(this.#guarded());
       await this.lookAtLinks();
     } catch (error) {
-      failures.push({ code: "repair-failed", message: messageOf(error) });
+      failures.push({ code: "repair-failed", error: messageOf(error) });
     }
     return failures;
   }
@@ -397,14 +384,14 @@ export class Serving {
       return this.#render(guarded);
     };
     if (await this.#tables.repair(render)) {
-      this.#count("nft", "nft tables were changed or removed by somebody else; put back");
+      this.#repairs.count({ kind: "nft" });
     }
   }
 
   /** Brings the host to what is served, whatever has been done to it meanwhile; each part whatever comes of the others. */
   async repair(): Promise<void> {
     await this.lookAtLinks();
-    const failures: HostProblem[] = [];
+    const failures: Problem[] = [];
     // First: the tables for today's interfaces no longer guard one that was renamed away.
     failures.push(...(await this.#repairStaleAddresses()));
     const tables = await this.#attemptAsync({}, () => this.repairTables());
@@ -419,12 +406,12 @@ export class Serving {
     const mended = await this.#reach.repair(this.#current, this.#links);
     if (mended.length > 0) {
       await this.lookAtLinks();
-      this.#count("reach", `what keeps clients away is put back: ${mended.join(", ")}`);
+      this.#repairs.count({ kind: "reach", mended });
     }
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
-  #attempt({ settings }: ServedVirtualIp, act: () => void): readonly HostProblem[] {
+  #attempt({ settings }: ServedVirtualIp, act: () => void): readonly Problem[] {
     try {
       act();
       return [];
@@ -433,7 +420,7 @@ export class Serving {
     }
   }
 
-  async #attemptAsync(concerns: Concerns, act: () => void | Promise<void>): Promise<readonly HostProblem[]> {
+  async #attemptAsync(concerns: Concerns, act: () => void | Promise<void>): Promise<readonly Problem[]> {
     try {
       await act();
       return [];
@@ -442,10 +429,10 @@ export class Serving {
     }
   }
 
-  #failure(concerns: Concerns, error: unknown): HostProblem {
-    const message = messageOf(error);
-    this.#log.error({ ...concerns, error: message }, "repair failed");
-    return { code: "repair-failed", message, ...concerns };
+  #failure(concerns: Concerns, thrown: unknown): FailedRepair {
+    const error = messageOf(thrown);
+    this.#log.error({ ...concerns, error }, "repair failed");
+    return { code: "repair-failed", error, ...concerns };
   }
 
   async #repairDevice(): Promise<void> {
@@ -455,17 +442,19 @@ export class Serving {
     if (link?.isUp === true && tunFilterIsLoose(device)) return;
     if (link === undefined) this.#engines.reopenDevice();
     await configureTun(device);
-    this.#count("device", `${device} was changed or removed by somebody else; put back`);
+    this.#repairs.count({ kind: "device", device });
     await this.lookAtLinks();
   }
 
   /** A renamed interface keeps our address, but the name that we serve is another device now. */
-  async #repairStaleAddresses(): Promise<readonly HostProblem[]> {
+  async #repairStaleAddresses(): Promise<readonly Problem[]> {
     const { stale, failures } = await this.#removeStaleAddresses(this.#guarded(), this.#links, (address) =>
       isFormerPlace(address, this.#current.values(), this.#links),
     );
     if (stale.length > failures.length) {
-      this.#count("address", `removed from where it is not served: ${describeAddresses(stale)}`);
+      this.#repairs.count({
+        ...{ kind: "address", did: "removed from where it is not served", addresses: stale },
+      });
     }
     return failures.map(({ address, message }) => this.#failure({ vip: address.vip }, new Error(message)));
   }
@@ -488,18 +477,18 @@ export class Serving {
     if (engine.boundIfindex(nic) === ifindex) {
       if (engine.restoreNic?.(nic) !== true) return;
       if (engine.device === undefined) {
-        this.#count("program", `the programs on ${nic} were removed by somebody else; put back`);
+        this.#repairs.count({ kind: "program", nic });
       } else {
-        this.#count("nic", `${nic} was away or down, and its capture missed frames; opened again`);
+        this.#repairs.count({ kind: "nic", nic });
       }
       return;
     }
     engine.bindNic(nic, ifindex);
     if (ifindex === undefined) this.#log.warn({ nic }, "the interface is gone; waiting for it");
-    else this.#count("nic", `${nic} is back as interface ${ifindex}; serving again`);
+    else this.#repairs.count({ kind: "nic", nic, ifindex });
   }
 
-  async #repairAddresses(): Promise<readonly HostProblem[]> {
+  async #repairAddresses(): Promise<readonly Problem[]> {
     this.#takeOverAdopted();
     const missing = this.#missing(this.#ownAddresses(this.#current.values()), this.#links);
     const failures = await addEachAddress(missing);
@@ -519,7 +508,7 @@ export class Serving {
         ),
     );
     const restored = done.filter(({ vip }) => !moved.has(vip));
-    if (restored.length > 0) this.#count("address", `put back: ${describeAddresses(restored)}`);
+    if (restored.length > 0) this.#repairs.count({ kind: "address", did: "put back", addresses: restored });
     if (moved.size > 0)
       this.#log.info({ to: describeAddresses(done) }, "addresses moved, as arp_ignore wants it");
     return [...failures, ...stuck].map(({ address, message }) =>
@@ -535,7 +524,7 @@ export class Serving {
     }
   }
 
-  #findProblems(): readonly HostProblem[] {
+  #findProblems(): readonly Problem[] {
     const { reach, unanswered } = this.#reach;
     return findProblems(this.#current, {
       links: this.#links,
@@ -547,7 +536,7 @@ export class Serving {
 
   async #repairRoutes(): Promise<void> {
     const added = await this.#syncRoutes(this.#current, this.#links);
-    if (added.length > 0) this.#count("address", `routes put back: ${added.join(", ")}`);
+    if (added.length > 0) this.#repairs.count({ kind: "address", did: "routes", routes: added });
   }
 
   /** Where only the virtual IP is of its network, its interface has no route to the clients: it gets one. */
@@ -616,12 +605,5 @@ export class Serving {
     const links = await this.lookAtLinks();
     const present = addresses.filter((a) => hasAddress(links, a, "any"));
     throwIfFailed(await removeEachAddress([...present].reverse()));
-  }
-
-  #count(kind: RepairKind, message: string): void {
-    const record = this.repairs[kind];
-    record.count += 1;
-    record.lastAt = new Date().toISOString();
-    this.#log.warn({ repair: kind, count: record.count }, message);
   }
 }

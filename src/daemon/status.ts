@@ -6,10 +6,12 @@ import type { EngineSet } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
 import { packageRoot } from "../native.ts";
-import type { HostProblem } from "./problems.ts";
+import { type ProblemReport, reportOf } from "./problem-text.ts";
+import type { Problem } from "./problems.ts";
+import type { RepairRecords } from "./repairs.ts";
 import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
 import type { SavedServing } from "./saved-serving.ts";
-import type { RepairKind, RepairRecord, Serving } from "./serving.ts";
+import type { Serving } from "./serving.ts";
 
 export interface BucketStatus extends BucketCounters {
   readonly isLocal: boolean;
@@ -60,9 +62,9 @@ export interface DaemonStatus {
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];
   /** what somebody else changed on this host and the daemon put back */
-  readonly repairs: Readonly<Record<RepairKind, Readonly<RepairRecord>>>;
+  readonly repairs: RepairRecords;
   /** what is wrong now */
-  readonly problems: readonly HostProblem[];
+  readonly problems: readonly ProblemReport[];
 }
 
 let knownVersion: string | undefined;
@@ -118,7 +120,7 @@ export function daemonStatus(
   serving: Serving,
   saved: SavedServing,
   engines: EngineSet,
-  problems: readonly HostProblem[],
+  problems: readonly Problem[],
   startedAt: number,
 ): DaemonStatus {
   const whyNoBpf = engines.whyNoBpf;
@@ -141,6 +143,6 @@ export function daemonStatus(
       ...engines.of(engine).nicCounters(nic),
     })),
     repairs: serving.repairs,
-    problems,
+    problems: problems.map(reportOf),
   };
 }

@@ -12,10 +12,10 @@ import type { Link } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
 import { type Address, ipv4Host } from "../model/address.ts";
 import type { SendFrame } from "./announcer.ts";
+import type { ServedMap, ServedVirtualIp } from "./asked.ts";
 import type { Log } from "./log.ts";
 import { describeProblem } from "./problem-text.ts";
 import type { Problem } from "./problems.ts";
-import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
 
 /** RFC 5227, section 1.1: PROBE_NUM, PROBE_MIN. */
 const PROBES = 3;

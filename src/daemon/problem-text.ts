@@ -1,6 +1,7 @@
 /** Problems as status, log and monitors tell them: a sentence that says what it means, and what to do. */
-import { describeAddresses } from "./addresses.ts";
+
 import { type Concerns, concernsOf, type Problem, type ProblemCode } from "./problems.ts";
+import { describeAddresses } from "./resources/each-address.ts";
 
 /** A problem in the JSON of the API; without `nic` and `vip` it may concern everything. */
 export interface ProblemReport extends Concerns {
@@ -10,6 +11,10 @@ export interface ProblemReport extends Concerns {
 
 export function reportOf(problem: Problem): ProblemReport {
   return { code: problem.code, message: describeProblem(problem), ...concernsOf(problem) };
+}
+
+export function describeAll(problems: readonly Problem[]): string {
+  return problems.map(describeProblem).join(" ");
 }
 
 /** A sentence names so many MACs. */

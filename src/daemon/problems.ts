@@ -6,8 +6,8 @@ import type { ClusterIpError, ErrorCode } from "../core/errors.ts";
 import type { Link, OwnAddress } from "../host/ip.ts";
 import type { Reach } from "../host/reach.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { homeOf } from "./placement.ts";
-import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
+import type { ServedMap, WaitingVirtualIp } from "./asked.ts";
+import { homeOf } from "./resources/placement.ts";
 
 /** Documentation/networking/ip-sysctl: "do not reply for all local addresses". */
 const ARP_IGNORE_ALL = 8;

@@ -1,7 +1,7 @@
 /** What somebody else has changed on this host and the daemon has put back: counted by kind, and told in the log. */
 import type { OwnAddress } from "../host/ip.ts";
-import { describeAddresses } from "./addresses.ts";
 import type { Log } from "./log.ts";
+import { describeAddresses } from "./resources/each-address.ts";
 
 export const repairKinds = ["nft", "address", "nic", "device", "program", "reach"] as const;
 export type RepairKind = (typeof repairKinds)[number];

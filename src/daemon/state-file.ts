@@ -32,9 +32,9 @@ import { toSettings } from "../model/kernel-words.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
 import { readRegularFile } from "../settings/regular-file.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
+import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./asked.ts";
 import type { Log } from "./log.ts";
-import type { BridgesBefore } from "./reach-keeper.ts";
-import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
+import type { BridgesBefore } from "./resources/reach.ts";
 import { isTrusted } from "./socket-directory.ts";
 
 /** A line for each virtual IP, of some 300 bytes. */

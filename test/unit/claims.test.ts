@@ -2,9 +2,9 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
+import type { ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { Claims } from "../../src/daemon/claims.ts";
 import { describeProblem } from "../../src/daemon/problem-text.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
 import { CLAIM_SECONDS, type NotedClaim, parseClaims, renderClaims } from "../../src/host/arp-claims.ts";
 import type { Link } from "../../src/host/ip.ts";
 import { type Address, parseIpv4Address } from "../../src/model/address.ts";

@@ -17,7 +17,7 @@ import path from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClusterIpError } from "../../src/core/errors.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import type { ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { restore } from "../../src/daemon/restore.ts";
 import { forgetState, type SavedVirtualIp, StateFile, savedTraces } from "../../src/daemon/state-file.ts";
 import { parseIpv4Address } from "../../src/model/address.ts";

@@ -111,7 +111,7 @@ export class Ownership implements BridgesMemory {
   save({ served, waiting }: Asked): void {
     this.#saved = undefined;
     const { bridges } = this;
-    this.#state.save(served.values(), waiting.values(), bridges);
+    this.#state.save([...served.values()], [...waiting.values()], bridges);
     this.#saved = { served, bridges };
   }
 

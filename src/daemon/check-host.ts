@@ -4,7 +4,8 @@ import { listLinks } from "../host/ip.ts";
 import { checkTools } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { isMissingOnHost, isWaiting, resolveOrWait } from "./resolve.ts";
+import { isWaiting } from "./asked.ts";
+import { isMissingOnHost, resolveOrWait } from "./resolve.ts";
 
 export interface HostCheck {
   /** what is not there now and is waited for, a sentence each */

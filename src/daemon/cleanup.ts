@@ -11,11 +11,11 @@ import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import type { Address } from "../model/address.ts";
 import { loadNative } from "../native.ts";
-import { describeAddresses, includesAddress, removeEachAddress } from "./addresses.ts";
-import { homeOf } from "./placement.ts";
-import { restoreBridges } from "./reach-keeper.ts";
+import { describeAddresses, includesAddress, removeEachAddress } from "./resources/each-address.ts";
+import { homeOf } from "./resources/placement.ts";
+import { restoreBridges } from "./resources/reach.ts";
+import { removeStalePrograms } from "./resources/stale-programs.ts";
 import { whyLeaveAlone } from "./socket-directory.ts";
-import { removeStalePrograms } from "./stale-programs.ts";
 import { forgetState, savedTraces } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */

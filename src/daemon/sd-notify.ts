@@ -51,15 +51,15 @@ export class ServiceManager {
    * Sends signs of life as long as `whyStuck` finds nothing. A packet path that does not move
    * gets none, and the service manager then kills and restarts the daemon.
    */
-  startWatchdog(whyStuck: () => string | undefined, status: () => string): void {
+  startWatchdog(whyStuck: () => Promise<string | undefined>, status: () => string): void {
     if (this.#watchdogMs === undefined) return;
-    const beat = (): void => {
-      const why = whyStuck();
+    const beat = async (): Promise<void> => {
+      const why = await whyStuck();
       if (why === undefined) this.#notify(`WATCHDOG=1\nSTATUS=${status()}`);
       else this.#log.error({ why }, "no sign of life for the service manager");
     };
-    beat();
-    this.#timer = setInterval(beat, this.#watchdogMs / SIGNS_PER_TIMEOUT);
+    void beat();
+    this.#timer = setInterval(() => void beat(), this.#watchdogMs / SIGNS_PER_TIMEOUT);
   }
 
   stopWatchdog(): void {

@@ -1,5 +1,5 @@
 /** Programs that a dead daemon with engine "bpf" left on an interface: they go on judging without it. */
-import { type Link, removeXdp } from "../host/ip.ts";
+import { type Link, removeXdp } from "../../host/ip.ts";
 
 /** The name of the program in `native/bpf/`, as the kernel shows it to those who may look. */
 const XDP_PROGRAM = "clusterip_xdp";

@@ -1,0 +1,213 @@
+/**
+ * The packet paths of the virtual IPs: which engine is attached to what, on which interface, and what it has counted.
+ *
+ * Wanted: of each virtual IP in force its engine with its buckets, bound to the interface that has the name now. Had is
+ * what the engines say; a dead daemon's programs are taken away where nothing goes on with them.
+ */
+import { messageOf } from "../../core/errors.ts";
+import type { Engine, NicCounters, VirtualIpCounters } from "../../engine/engine.ts";
+import type { EngineSet } from "../../engine/engine-set.ts";
+import type { Link } from "../../host/ip.ts";
+import type { Address } from "../../model/address.ts";
+import type { BucketSet } from "../../model/bucket-set.ts";
+import { type EngineName, toEngine } from "../../model/virtual-ip.ts";
+import { inForce, type ServedMap, type ServedVirtualIp } from "../asked.ts";
+import type { Log } from "../log.ts";
+import type { Repairs } from "../repairs.ts";
+import type { Links } from "./links.ts";
+import { removeStalePrograms } from "./stale-programs.ts";
+
+/** An engine at work on an interface. */
+export interface Binding {
+  readonly nic: string;
+  readonly engine: EngineName;
+}
+
+/** The packet path itself is not as it must be. */
+export type EngineBreakage =
+  | { readonly code: "engine-unbound" | "program-missing"; readonly nic: string }
+  | { readonly code: "engine-stuck"; readonly error: string };
+
+/** What an engine tells of an interface. */
+export interface BindingState extends Binding, NicCounters {
+  /** undefined while the interface does not exist */
+  readonly ifindex: number | undefined;
+}
+
+/** What engines told of virtual IPs and interfaces that a change may have taken from them by now. */
+interface Held {
+  readonly virtualIps: ReadonlyMap<Address, VirtualIpCounters>;
+  /** by {@link nameOf} */
+  readonly bindings: ReadonlyMap<string, BindingState>;
+}
+
+const nothingHeld: Held = { virtualIps: new Map(), bindings: new Map() };
+
+export class Programs {
+  readonly #engines: EngineSet;
+  readonly #links: Links;
+  readonly #repairs: Repairs;
+  readonly #log: Log;
+  #held = nothingHeld;
+
+  constructor(engines: EngineSet, links: Links, repairs: Repairs, log: Log) {
+    this.#engines = engines;
+    this.#links = links;
+    this.#repairs = repairs;
+    this.#log = log;
+  }
+
+  /** Nothing but such an engine keeps the host's stack from the frames of an address that it has. */
+  judgesInPlace({ engine }: Pick<ServedVirtualIp, "engine">): boolean {
+    return this.#engines.of(engine).device === undefined;
+  }
+
+  /** Of the engine of the virtual IP: the device that has its address, too. */
+  deviceOf({ engine }: Pick<ServedVirtualIp, "engine">): string | undefined {
+    return this.#engines.of(engine).device;
+  }
+
+  async attach(virtualIp: ServedVirtualIp): Promise<void> {
+    const engine = this.#engineOf(virtualIp);
+    const { nic } = virtualIp.settings;
+    engine.attach(toEngine(inForce(virtualIp)));
+    const ifindex = this.#links.of(nic)?.ifindex;
+    if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
+  }
+
+  async detach(virtualIp: ServedVirtualIp): Promise<void> {
+    this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
+  }
+
+  /** In force for the next frame. */
+  async setBuckets(virtualIp: ServedVirtualIp, buckets: BucketSet): Promise<void> {
+    this.#engineOf(virtualIp).setBuckets(virtualIp.settings.address, buckets);
+  }
+
+  /** An engine that judges in place goes on as the guard of an address that is still there. */
+  async silence(virtualIp: ServedVirtualIp): Promise<void> {
+    if (this.judgesInPlace(virtualIp)) await this.setBuckets(virtualIp, []);
+    else await this.detach(virtualIp);
+  }
+
+  /** Programs that a dead daemon left and this one goes on with accept what that one served besides, too. */
+  async removeStaleVirtualIps(): Promise<void> {
+    this.#engines.removeStaleVirtualIps();
+  }
+
+  /** Takes a dead daemon's programs off, except where `keep` goes on with them. */
+  async removeStale(keep: ServedMap): Promise<void> {
+    const adopting = [...keep.values()].filter((virtualIp) => this.judgesInPlace(virtualIp));
+    const kept = new Set(adopting.map(({ settings }) => settings.nic));
+    for (const link of this.#links.known) if (!kept.has(link.name)) await this.#removeStaleOf(link);
+  }
+
+  async #removeStaleOf(link: Link): Promise<void> {
+    const { name: nic } = link;
+    try {
+      const left = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
+      if (typeof left === "object") this.#log.warn({ nic }, left.unknown);
+      else if (left === "removed") this.#log.warn({ nic }, "removed the programs of a dead daemon");
+    } catch (error) {
+      // One of many interfaces, on which perhaps nothing is served: no reason to serve nothing at all.
+      this.#log.error({ nic, error: messageOf(error) }, "the programs of a dead daemon are not removed");
+    }
+  }
+
+  /** Binds the engine to the interface that has the name now, and puts back what that has lost. */
+  async repair({ nic, engine: name }: Binding): Promise<void> {
+    const engine = this.#engines.of(name);
+    const ifindex = this.#links.of(nic)?.ifindex;
+    if (engine.boundIfindex(nic) === ifindex) {
+      if (engine.restoreNic?.(nic) !== true) return;
+      this.#repairs.count({ kind: engine.device === undefined ? "program" : "nic", nic });
+      return;
+    }
+    engine.bindNic(nic, ifindex);
+    if (ifindex === undefined) this.#log.warn({ nic }, "the interface is gone; waiting for it");
+    else this.#repairs.count({ kind: "nic", nic, ifindex });
+  }
+
+  /** Whether every engine whose program others can take away has it in place; cheap. */
+  async areJudging(served: ServedMap): Promise<boolean> {
+    for (const { nic, engine } of bindingsOf(served)) {
+      if (this.#engines.of(engine).isJudging?.(nic) === false) return false;
+    }
+    return true;
+  }
+
+  /** What keeps the engine from judging what comes by the interface; undefined when nothing does. */
+  async whyBroken({ nic, engine }: Binding): Promise<EngineBreakage | undefined> {
+    const link = this.#links.of(nic);
+    if (link === undefined || this.#engines.of(engine).boundIfindex(nic) !== link.ifindex) {
+      return { code: "engine-unbound", nic };
+    }
+    if (this.#engines.of(engine).isJudging?.(nic) === false) return { code: "program-missing", nic };
+    return this.whyStuck([{ nic, engine }]);
+  }
+
+  /** Asks the packet path of each interface for its counters: an answer is a sign of life. */
+  async whyStuck(bindings: Iterable<Binding>): Promise<EngineBreakage | undefined> {
+    try {
+      for (const { nic, engine } of bindings) this.#engines.of(engine).nicCounters(nic);
+      return undefined;
+    } catch (error) {
+      return { code: "engine-stuck", error: messageOf(error) };
+    }
+  }
+
+  async countersOf(virtualIp: ServedVirtualIp): Promise<VirtualIpCounters> {
+    const { address } = virtualIp.settings;
+    return this.#held.virtualIps.get(address) ?? this.#engineOf(virtualIp).counters(address);
+  }
+
+  async stateOf(binding: Binding): Promise<BindingState> {
+    const { nic, engine: name } = binding;
+    const engine = this.#engines.of(name);
+    const ifindex = engine.boundIfindex(nic);
+    return (
+      this.#held.bindings.get(nameOf(binding)) ?? { nic, engine: name, ifindex, ...engine.nicCounters(nic) }
+    );
+  }
+
+  /** Another object when what is held has changed, and what was read before may be of either side. */
+  get held(): object {
+    return this.#held;
+  }
+
+  /** What the change at hand takes from its engine tells the counters that it has now, until {@link release}. */
+  async hold(leaving: readonly ServedVirtualIp[]): Promise<void> {
+    if (leaving.length === 0) return;
+    const virtualIps = new Map<Address, VirtualIpCounters>();
+    const bindings = new Map<string, BindingState>();
+    try {
+      for (const virtualIp of leaving) {
+        virtualIps.set(virtualIp.settings.address, await this.countersOf(virtualIp));
+      }
+      const served = new Map(leaving.map((virtualIp) => [virtualIp.settings.address, virtualIp]));
+      for (const binding of bindingsOf(served)) bindings.set(nameOf(binding), await this.stateOf(binding));
+    } catch {
+      // A packet path that does not answer is no reason not to change it.
+    }
+    this.#held = { virtualIps, bindings };
+  }
+
+  /** What is in force is with its engines again. */
+  release(): void {
+    this.#held = nothingHeld;
+  }
+
+  #engineOf({ engine }: ServedVirtualIp): Engine {
+    return this.#engines.of(engine);
+  }
+}
+
+/** Which engines are at work where, in the order of the interfaces' names. */
+export function bindingsOf(served: ServedMap): readonly Binding[] {
+  const byName = new Map(
+    [...served.values()].map(({ settings: { nic }, engine }) => [nameOf({ nic, engine }), { nic, engine }]),
+  );
+  return [...byName].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, binding]) => binding);
+}
+
+const nameOf = ({ nic, engine }: Binding): string => `${nic} ${engine}`;

@@ -12,25 +12,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
 import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
-import { startDaemon } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  CLUSTER_MAC,
-  recover,
-  repairsOf,
-  snapshot,
-  sortedLines,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+import { add, repairsOf, statusOf } from "../support/daemon/api.ts";
+import { recover, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot, sortedLines } from "../support/lab/host-state.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 import { runChecked } from "../support/lab/processes.ts";
+import { answersPing } from "../support/traffic/ask.ts";
 import { udpRequests } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 
 const FLOWS = 100;
-const PUT_BACK_MS = 1000;
 
 describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"] }, () => {
   let cluster: BpfCluster;
@@ -115,7 +108,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
     ]);
     try {
       const daemon = cluster.daemons.get(node);
-      await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);
+      await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1));
       // It accepts every frame: in front, this node would answer what is node 2's as well.
       await expectOwnersAnswer();
       expect((await statusOf({ socket: daemon?.socket ?? "" })).problems).toEqual([]);
@@ -208,11 +201,8 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
         const flows = sendFlows(700);
         await remove();
         // It may look between one program's removal and the next one's: two repairs.
-        await until(
-          async () => expect((await repairsOf(daemon))["program"]).toBeGreaterThan(repaired),
-          PUT_BACK_MS,
-        );
-        await until(async () => expect(await programsOf()).toEqual(attached), PUT_BACK_MS);
+        await until(async () => expect((await repairsOf(daemon))["program"]).toBeGreaterThan(repaired));
+        await until(async () => expect(await programsOf()).toEqual(attached));
         const doubled = (await flows).filter(({ replies }) => replies.length > 1);
         expect(doubled).toEqual([]);
       }

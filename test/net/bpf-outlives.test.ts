@@ -9,9 +9,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
 import { BpfCluster, type BpfOptions, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
-import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, recover, snapshot, statusOf } from "../support/daemon/host-tools.ts";
+import { statusOf } from "../support/daemon/api.ts";
+import { clusterip, recover, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { duplicateRequests, startHttpLoad, udpRequests } from "../support/traffic/traffic.ts";
 
 const ROUNDS = 2;

@@ -8,7 +8,7 @@
  *       │            │               │             │
  *     ══╧════════════╧═══════════════╧═════════════╧══
  */
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../../src/core/bucket.ts";
 import { deriveClusterMac } from "../../src/core/cluster-mac.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
@@ -28,6 +28,7 @@ import {
   tcpConnections,
   udpRequests,
 } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 
 const NODES = 3;
@@ -60,7 +61,7 @@ class ReferenceNode {
       ...settings,
     ];
     const reference = new ReferenceNode(node.spawn(argv));
-    await vi.waitFor(() => expect(reference.#output).toContain("ready"), { timeout: 60_000 });
+    await until(() => expect(reference.#output).toContain("ready"));
     return reference;
   }
 
@@ -176,7 +177,7 @@ describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
       reference.spawn(["iperf3", "--server", "--one-off", "--bind", lab.vip]);
       const merged = await capture(lab, reference, `dst host ${lab.vip} and greater 3000`);
       const upload = ["iperf3", "--client", lab.vip, "--bind", source, "--bytes", "20M", "--json"];
-      const report = await vi.waitFor(() => lab.client().exec(upload), { timeout: 60_000, interval: 200 });
+      const report = await until(() => lab.client().exec(upload), 200);
       // The server reports when the client has sent the last octet, not when it has got it.
       expect(JSON.parse(report).end.sum_received.bytes).toBeGreaterThan(10_000_000);
       const frames = (await run(["tcpdump", "-n", "-r", await merged.stop()])).stdout.split("\n");

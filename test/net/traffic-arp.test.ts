@@ -151,7 +151,7 @@ describeNet("ARP for the virtual IP", { tools: ["arping", "ping"] }, () => {
         await sleep(index * 10);
         const mode = index % 2 === 0 ? ["-b"] : [];
         const argv = ["arping", ...mode, "-c", String(REQUESTS_EACH), "-I", "eth0", cluster.lab.vip];
-        return (await cluster.lab.client().tryExec(argv, { timeoutMs: 30_000 })).stdout;
+        return (await cluster.lab.client().tryExec(argv)).stdout;
       }),
     );
   }

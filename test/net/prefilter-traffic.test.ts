@@ -70,13 +70,12 @@ for (const workers of [1, 3])
     });
 
     it("there are as many threads, and all share the device", async () => {
-      const [daemon] = cluster.daemons;
-      const names = ioThreads(daemon?.pid ?? 0).map(({ name }) => name);
+      const names = ioThreads(cluster.daemonOn(cluster.lab.node(1)).pid).map(({ name }) => name);
       expect(names.sort()).toEqual(["clusteripd-io", "clusteripd-io1", "clusteripd-io2"].slice(0, workers));
     });
 
     it("frames that come in on another CPU are another worker's, and counted with the rest", async () => {
-      const pid = cluster.daemons[0]?.pid ?? 0;
+      const pid = cluster.daemonOn(cluster.lab.node(1)).pid;
       for (const cpu of availableParallelism() > 1 ? [0, 1] : [0]) {
         const [before, wokenBefore] = [await cluster.virtualIpStatus(cluster.lab.node(1)), ioThreads(pid)];
         await sendFrames(cluster.lab.client(), datagrams(cluster, 1, 200), { cpu, intervalUs: 500 });

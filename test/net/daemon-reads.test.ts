@@ -7,11 +7,14 @@ import path from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
+import { add, del, statusOf } from "../support/daemon/api.ts";
 import { clusterip, type Daemon, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
-import { add, answersPing, del, envWithNft, statusOf, until } from "../support/daemon/host-tools.ts";
+import { envWithNft } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const SECOND_VIP = "10.77.0.101";
 const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2], engine: "userspace" };
@@ -65,7 +68,7 @@ esac`;
     // Awaited below, whatever the reading comes to.
     change.catch(() => {});
     try {
-      const { value: pid } = await until(() => Number(readFileSync(waiter, "utf8").trim() || expect.fail()));
+      const pid = await until(() => Number(readFileSync(waiter, "utf8").trim() || expect.fail()));
       const answer = await read();
       expect(isOver, "the answer came before the end of the change").toBe(false);
       // Throws where the daemon has ended it meanwhile.

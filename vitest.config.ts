@@ -7,7 +7,6 @@ import { defineConfig } from "vitest/config";
 const patience = {
   testTimeout: 900_000,
   hookTimeout: 300_000,
-  expect: { poll: { timeout: 60_000 } },
 } as const;
 
 /**

@@ -2,9 +2,8 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Host } from "../../test/support/lab/host.ts";
-import type { TrackedProcess } from "../../test/support/lab/processes.ts";
+import { listening } from "../../test/support/lab/host-state.ts";
 import type { Site } from "./site.ts";
-import { until } from "./wait.ts";
 
 export const HTTP_PORT = 80;
 export const BULK_PORT = 5201;
@@ -38,18 +37,11 @@ export async function startWebServers(site: Site): Promise<void> {
 export async function startBulkServers(site: Site): Promise<void> {
   for (const node of site.nodes) {
     const server = node.spawn(["iperf3", "--server"], { stdio: "ignore" });
-    await listening(node, server, BULK_PORT);
+    await listening(node, { port: BULK_PORT }, server);
   }
 }
 
 export async function startHaproxy(host: Host, file: string, ports: readonly number[]): Promise<void> {
   const server = host.spawn(["haproxy", "-q", "-db", "-f", file], { stdio: "ignore" });
-  for (const port of ports) await listening(host, server, port);
-}
-
-function listening(host: Host, server: TrackedProcess, port: number): Promise<void> {
-  return until(`a server listens on port ${port} of ${host.name}`, async () => {
-    if (!server.running) throw new Error(`the server for port ${port} of ${host.name} did not start`);
-    return (await host.exec(["ss", "-Hltn", `sport = :${port}`])) !== "";
-  });
+  for (const port of ports) await listening(host, { port }, server);
 }

@@ -8,34 +8,27 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
+import { add, del, repairsOf, statusOf } from "../support/daemon/api.ts";
 import {
   clusterip,
   type Daemon,
+  recover,
   startDaemon,
   type VirtualIpConfig,
   writeConfig,
 } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  CLUSTER_MAC,
-  del,
-  recover,
-  repairsOf,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { addNic } from "../support/lab/second-nic.ts";
+import { answersPing } from "../support/traffic/ask.ts";
 import { sendFrames } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const SECOND_VIP = "10.77.0.101";
-/** A claim is looked for every ten seconds and kept for 30; the rest is for a busy machine. */
-const PATIENCE_MS = 120_000;
 const FLOOD = 5000;
 
 describeNet("addresses of others", { tools: ["ping"] }, () => {
@@ -56,14 +49,13 @@ describeNet("addresses of others", { tools: ["ping"] }, () => {
     await client.ip("neigh", "flush", "all");
   });
 
-  const start = (vips: VirtualIpConfig[], host = node): Promise<Daemon> =>
-    startDaemon(lab, host, { vips, startTimeoutMs: PATIENCE_MS });
+  const start = (vips: VirtualIpConfig[], host = node): Promise<Daemon> => startDaemon(lab, host, { vips });
   const problems = async (daemon: Daemon): Promise<string[]> =>
     (await statusOf(daemon)).problems.map(({ code, nic, vip }) => [code, nic, vip].join(" "));
   const messages = async (daemon: Daemon): Promise<string> =>
     (await statusOf(daemon)).problems.map(({ message }) => message).join("\n");
   const claimed = (vip = lab.vip): string => `address-claimed eth0 ${vip}`;
-  const soon = (check: () => Promise<void>): Promise<unknown> => until(check, PATIENCE_MS, 100);
+  const soon = (check: () => Promise<void>): Promise<unknown> => until(check, 100);
   const warnings = (daemon: Daemon): string[] =>
     daemon
       .log()

@@ -8,11 +8,15 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { statusOf } from "../support/daemon/api.ts";
 import { clusterip, type Daemon, type DaemonOptions, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, pings, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { clientProgram, projectRoot } from "../support/lab/paths.ts";
+import { pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const ADDON = path.join(projectRoot, "native/build/Release/clusteripd_bpf.node");
 const USERSPACE = { env: { CLUSTERIPD_AUTO_ENGINE: "userspace" } };
@@ -48,7 +52,7 @@ describeBpf("bpf: the engine auto", { tools: ["ping", "setpriv"] }, () => {
   }
 
   async function engineOf(daemon: Daemon): Promise<string | undefined> {
-    await until(async () => expect(await pings(lab.client(), lab.vip)).toBe(true), 2000);
+    await until(async () => expect(await pings(lab.client(), lab.vip)).toBe(true));
     return (await statusOf(daemon)).virtualIps[0]?.engine;
   }
 
@@ -56,7 +60,7 @@ describeBpf("bpf: the engine auto", { tools: ["ping", "setpriv"] }, () => {
     const vips = Array.from({ length: 256 }, (_, index) => ({
       ...{ vip: `10.77.1.${index}`, clustermac: CLUSTER_MAC, "total-nodes": 2, "local-node": [1] },
     }));
-    const daemon = await start({ vips, startTimeoutMs: 60_000 });
+    const daemon = await start({ vips });
     const one = ["add", lab.vip, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
     const refused = await clusterip(lab, node, one);
     expect(refused.status).not.toBe(0);

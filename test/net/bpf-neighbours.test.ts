@@ -11,52 +11,47 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
-import { BpfCluster, type BpfOptions, removePrograms, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
+import { type Attachment, attaching, removePrograms } from "../support/bpf/programs.ts";
+import { Cluster, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { add, repairsOf, statusOf } from "../support/daemon/api.ts";
 import { startDaemon } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  CLUSTER_MAC,
-  recover,
-  repairsOf,
-  snapshot,
-  sortedLines,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot, sortedLines } from "../support/lab/host-state.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 import { runChecked } from "../support/lab/processes.ts";
+import { answersPing } from "../support/traffic/ask.ts";
 import { udpRequests } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 
 const FLOWS = 100;
-const PUT_BACK_MS = 1000;
 
 describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"] }, () => {
-  let cluster: BpfCluster;
+  let cluster: Cluster;
   let node: Host;
   /** No flow is used twice. */
   let firstPort = 20_000;
 
   beforeAll(async () => {
-    cluster = await BpfCluster.create(2);
+    cluster = await Cluster.create({ engine: "bpf", env: attaching(), nodes: 2, sources: 20 });
     node = cluster.lab.node(1);
   });
-  afterAll(() => cluster?.lab.close());
+  afterAll(() => cluster?.close());
   afterEach(async () => {
     await node.tryExec(["ip", "link", "set", "dev", "eth0", "xdpgeneric", "off"]);
     await node.tryExec(["ip", "link", "set", "dev", "eth0", "xdpdrv", "off"]);
     await node.tryExec(["tc", "qdisc", "del", "dev", "eth0", "clsact"]);
     await node.tryExec(["ip", "link", "del", "seen0"]);
-    for (const host of cluster.lab.nodes) await recover(cluster.lab, host);
-    cluster.daemons.clear();
+    await cluster.recover();
   });
 
   /** Every flow is answered once, by its owner. */
   async function expectOwnersAnswer(): Promise<void> {
     const requests = await sendFlows();
     const wrong = requests.filter(({ saddr, sport, dport, replies }) => {
-      return replies.length !== 1 || replies[0]?.node !== cluster.ownerOf(saddr, sport, dport);
+      return (
+        replies.length !== 1 || replies[0]?.node !== cluster.ownerOf({ protocol: "udp", saddr, sport, dport })
+      );
     });
     expect(wrong).toEqual([]);
   }
@@ -66,7 +61,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
     return udpRequests(cluster.lab.client(), {
       ...{
         to: cluster.lab.vip,
-        ports: [UDP_PORT],
+        ports: UDP_PORTS.slice(0, 1),
         sources: cluster.sources,
         count: FLOWS,
         firstPort,
@@ -91,11 +86,11 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
       const show = ["action", "mirred", "egress", "mirror", "dev", "seen0"];
       await node.exec(["tc", "filter", "add", "dev", "eth0", "ingress", ...match, ...show]);
       const before = await snapshot(node);
-      await cluster.startAll({ clsact });
+      await cluster.startAll({ env: attaching({ clsact }) });
       expect(await programsOf()).toEqual({ tc: clsact ? "clsact" : "tcx", xdp: "off" });
       expect(await framesSeen()).toBe(0);
       await expectOwnersAnswer();
-      const { virtualIps, nics } = await statusOf({ socket: cluster.daemons.get(node)?.socket ?? "" });
+      const { virtualIps, nics } = await statusOf(cluster.daemonOn(node));
       const local = virtualIps[0]?.buckets[0]?.local.frames ?? 0;
       expect(nics[0]?.byVerdict.foreign.frames).toBeGreaterThan(FLOWS / 4);
       expect(local).toBeGreaterThan(FLOWS / 4);
@@ -114,11 +109,11 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
       "eth0",
     ]);
     try {
-      const daemon = cluster.daemons.get(node);
-      await until(async () => expect((await repairsOf(daemon ?? { socket: "" }))["program"]).toBe(1), 30_000);
+      const daemon = cluster.daemonOn(node);
+      await until(async () => expect((await repairsOf(daemon))["program"]).toBe(1));
       // It accepts every frame: in front, this node would answer what is node 2's as well.
       await expectOwnersAnswer();
-      expect((await statusOf({ socket: daemon?.socket ?? "" })).problems).toEqual([]);
+      expect((await statusOf(daemon)).problems).toEqual([]);
       await cluster.stopAll();
     } finally {
       // What it accepts never comes to a clsact qdisc behind it.
@@ -139,7 +134,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
       const object = await compilePass();
       await node.exec(["ip", "link", "set", "dev", "eth0", mode, "obj", object, "sec", "xdp"]);
       const before = await snapshot(node);
-      await cluster.startAll({ xdp: mode === "xdpdrv" ? "native" : "generic" });
+      await cluster.startAll({ env: attaching({ xdp: mode === "xdpdrv" ? "native" : "generic" }) });
       expect(await programsOf()).toMatchObject({
         tc: "tcx",
         xdp: "off",
@@ -164,7 +159,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
 
   for (const xdp of ["native", "generic"] as const) {
     it(`XDP ${xdp}: the owners answer, and every frame is counted once`, async () => {
-      await cluster.startAll({ xdp });
+      await cluster.startAll({ env: attaching({ xdp }) });
       expect(await programsOf()).toEqual({ tc: "tcx", xdp });
       await answersPing(cluster.lab.client(), cluster.lab.vip);
       const before = await countsOf();
@@ -187,7 +182,7 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
     };
   }
 
-  const removals: [string, BpfOptions, () => Promise<unknown>][] = [
+  const removals: [string, Attachment, () => Promise<unknown>][] = [
     ["tcx: the program detached", {}, () => removePrograms(node)],
     ["tcx: the program and XDP detached", { xdp: "native" }, () => removePrograms(node)],
     [
@@ -198,9 +193,8 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
   ];
   for (const [name, options, remove] of removals) {
     it(`puts back, and nothing is answered twice meanwhile: ${name}`, async () => {
-      await cluster.startAll(options);
-      const daemon = cluster.daemons.get(node);
-      if (daemon === undefined) throw new Error("no daemon");
+      await cluster.startAll({ env: attaching(options) });
+      const daemon = cluster.daemonOn(node);
       const before = await snapshot(node);
       const attached = await programsOf();
       for (let round = 1; round <= 3; round += 1) {
@@ -208,11 +202,8 @@ describeBpf("bpf: neighbours on the interface", { tools: ["clang", "ping", "tc"]
         const flows = sendFlows(700);
         await remove();
         // It may look between one program's removal and the next one's: two repairs.
-        await until(
-          async () => expect((await repairsOf(daemon))["program"]).toBeGreaterThan(repaired),
-          PUT_BACK_MS,
-        );
-        await until(async () => expect(await programsOf()).toEqual(attached), PUT_BACK_MS);
+        await until(async () => expect((await repairsOf(daemon))["program"]).toBeGreaterThan(repaired));
+        await until(async () => expect(await programsOf()).toEqual(attached));
         const doubled = (await flows).filter(({ replies }) => replies.length > 1);
         expect(doubled).toEqual([]);
       }

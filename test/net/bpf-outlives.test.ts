@@ -8,10 +8,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
-import { BpfCluster, type BpfOptions, UDP_PORT } from "../support/cluster/bpf-cluster.ts";
+import { type Attachment, attaching } from "../support/bpf/programs.ts";
+import { Cluster, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { statusOf } from "../support/daemon/api.ts";
 import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, recover, snapshot, statusOf } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { duplicateRequests, startHttpLoad, udpRequests } from "../support/traffic/traffic.ts";
 
 const ROUNDS = 2;
@@ -19,37 +22,32 @@ const DEAD_MS = 1000;
 const PER_SECOND = 120;
 
 describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }, () => {
-  let cluster: BpfCluster;
+  let cluster: Cluster;
   let node: Host;
 
   beforeAll(async () => {
-    cluster = await BpfCluster.create(3);
+    cluster = await Cluster.create({ engine: "bpf", env: attaching(), sources: 20 });
     node = cluster.lab.node(1);
   });
-  afterAll(() => cluster?.lab.close());
-  afterEach(async () => {
-    for (const host of cluster.lab.nodes) await recover(cluster.lab, host);
-    cluster.daemons.clear();
-  });
+  afterAll(() => cluster?.close());
+  afterEach(() => cluster.recover());
 
   const frames = async (): Promise<{ received: number; local: number }> => {
-    const daemon = cluster.daemons.get(node);
-    if (daemon === undefined) throw new Error("no daemon");
-    const { nics, virtualIps } = await statusOf(daemon);
+    const { nics, virtualIps } = await statusOf(cluster.daemonOn(node));
     return {
       received: nics[0]?.received.frames ?? 0,
       local: virtualIps[0]?.buckets[0]?.local.frames ?? 0,
     };
   };
 
-  const ways: [string, BpfOptions][] = [
+  const ways: [string, Attachment][] = [
     ["tcx", {}],
     ["a clsact qdisc", { clsact: true }],
     ["tcx behind XDP", { xdp: "native" }],
   ];
   for (const [way, options] of ways) {
     it(`${way}: killed ${ROUNDS} times and started again under load, not one request is lost`, async () => {
-      await cluster.startAll(options);
+      await cluster.startAll({ env: attaching(options) });
       const load = await startHttpLoad(cluster.lab.client(), {
         ...{ url: cluster.url, sources: cluster.sources, rate: PER_SECOND, concurrency: 200 },
         ...{ timeoutMs: 5000, tag: `outlive-${way}` },
@@ -58,11 +56,11 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
       const windows: [number, number][] = [];
       for (let round = 0; round < ROUNDS; round += 1) {
         const before = await frames();
-        await cluster.daemons.get(node)?.kill("SIGKILL");
+        await cluster.daemonOn(node).kill("SIGKILL");
         const died = Date.now();
         await sleep(DEAD_MS);
         windows.push([died, Date.now()]);
-        await cluster.start(node, options);
+        await cluster.startDaemonOn(node, { env: attaching(options) });
         // The same maps: the counters have not begun anew, and nothing was missed in between.
         const after = await frames();
         expect(after.received).toBeGreaterThan(before.received);
@@ -86,12 +84,12 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
 
   it("a dead daemon's node answers its own buckets only, and cleanup silences it and removes everything", async () => {
     const before = await snapshot(node);
-    await cluster.start(node);
-    await cluster.daemons.get(node)?.kill("SIGKILL");
+    await cluster.startDaemonOn(node);
+    await cluster.daemonOn(node).kill("SIGKILL");
     const request = { to: cluster.lab.vip, sources: cluster.sources, count: 90, timeoutMs: 1500 };
-    const answers = await udpRequests(cluster.lab.client(), { ...request, ports: [UDP_PORT] });
+    const answers = await udpRequests(cluster.lab.client(), { ...request, ports: UDP_PORTS.slice(0, 1) });
     const wrong = answers.filter(({ saddr, sport, dport, replies }) => {
-      const isOurs = cluster.ownerOf(saddr, sport, dport) === "node1";
+      const isOurs = cluster.ownerOf({ protocol: "udp", saddr, sport, dport }) === "node1";
       return replies.length !== (isOurs ? 1 : 0);
     });
     expect(wrong).toEqual([]);
@@ -100,7 +98,7 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
     expect(cleanup.stdout).toContain("removed BPF programs on eth0\n");
     const silent = await udpRequests(cluster.lab.client(), {
       ...request,
-      ports: [UDP_PORT],
+      ports: UDP_PORTS.slice(0, 1),
       firstPort: 40_000,
     });
     expect(silent.filter(({ replies }) => replies.length > 0)).toEqual([]);
@@ -111,11 +109,11 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
   for (const [way, options] of ways) {
     it(`${way}: SIGTERM leaves nothing, also after a kill -9 in between`, async () => {
       const before = await snapshot(node);
-      await cluster.start(node, options);
-      await cluster.daemons.get(node)?.kill("SIGKILL");
+      await cluster.startDaemonOn(node, { env: attaching(options) });
+      await cluster.daemonOn(node).kill("SIGKILL");
       expect(await snapshot(node)).toContain(`link  ${CLUSTER_MAC} static`);
-      await cluster.start(node, options);
-      expect(await cluster.daemons.get(node)?.kill("SIGTERM")).toEqual({ code: 0, signal: null });
+      await cluster.startDaemonOn(node, { env: attaching(options) });
+      expect(await cluster.daemonOn(node).kill("SIGTERM")).toEqual({ code: 0, signal: null });
       expect(await snapshot(node)).toBe(before);
       expect((await node.exec(["tc", "qdisc", "show", "dev", "eth0"])).includes("clsact")).toBe(false);
       expect((await clusterip(cluster.lab, node, ["cleanup"])).stdout).not.toContain("BPF");
@@ -124,8 +122,8 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
 
   it("a daemon with another configuration takes the programs of the dead one away", async () => {
     const before = await snapshot(node);
-    await cluster.start(node);
-    await cluster.daemons.get(node)?.kill("SIGKILL");
+    await cluster.startDaemonOn(node);
+    await cluster.daemonOn(node).kill("SIGKILL");
     // What was served by request comes back; what only the configuration file wanted does not.
     const daemon = await startDaemon(cluster.lab, node, { vips: [] });
     expect(await snapshot(node)).not.toContain(CLUSTER_MAC);
@@ -136,8 +134,8 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
 
   it("a cluster MAC that the configuration does not have any more is not kept", async () => {
     const before = await snapshot(node);
-    await cluster.start(node);
-    await cluster.daemons.get(node)?.kill("SIGKILL");
+    await cluster.startDaemonOn(node);
+    await cluster.daemonOn(node).kill("SIGKILL");
     const other = "4d:e2:58:37:f1:f2";
     const vips = [{ ...cluster.settingsOf(node), clustermac: other }];
     const daemon = await startDaemon(cluster.lab, node, { vips });
@@ -150,8 +148,8 @@ describeBpf("bpf: the programs outlive the daemon", { tools: ["ping", "flock"] }
   it("a subscription that was there before stays", async () => {
     await node.ip("maddr", "add", CLUSTER_MAC, "dev", "eth0");
     const before = await snapshot(node);
-    await cluster.start(node);
-    await cluster.daemons.get(node)?.kill("SIGTERM");
+    await cluster.startDaemonOn(node);
+    await cluster.daemonOn(node).kill("SIGTERM");
     expect(await snapshot(node)).toBe(before);
     await node.ip("maddr", "del", CLUSTER_MAC, "dev", "eth0");
   });

@@ -7,18 +7,16 @@
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cluster } from "../support/cluster/cluster.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { Document } from "../support/documents/document.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { BRIDGE } from "../support/lab/host.ts";
 import { sendFrames } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 import { ethernetFrame, ipv4Packet, readFrames } from "../support/wire/frames.ts";
 
 const network = new Document("docs/network.md");
 const REQUESTS = 5;
-/** Longer than it takes a busy machine to send five requests and a bridge to take notice of a querier. */
-const PATIENCE_MS = 60_000;
 /** An IGMPv2 general query that asks for answers within 0.1 s: so long the bridge goes on flooding. */
 const QUERY = Buffer.from([0x11, 1, 0xee, 0xfe, 0, 0, 0, 0]);
 
@@ -46,7 +44,7 @@ describeNet("a bridge with IGMP snooping", { tools: ["ping", "bridge"] }, () => 
     "keeps the frames from all nodes after a query, and %s changes nothing",
     async (entry) => {
       await query();
-      await until(() => expectReached(false), PATIENCE_MS);
+      await until(() => expectReached(false));
       const command = new RegExp(`\`(${entry}[^\`]*)\``).exec(network.text)?.[1];
       expect(command).toBeDefined();
       await onEachPort(command ?? "");
@@ -56,7 +54,7 @@ describeNet("a bridge with IGMP snooping", { tools: ["ping", "bridge"] }, () => 
   );
 
   it("mcast_router 2 on the nodes' ports brings every frame to every node", async () => {
-    await until(() => expectReached(false), PATIENCE_MS);
+    await until(() => expectReached(false));
     const command = network.command("mcast_router");
     await onEachPort(command);
     await expectReached(true);
@@ -91,9 +89,7 @@ describeNet("a bridge with IGMP snooping", { tools: ["ping", "bridge"] }, () => 
     const neighbour = ["neigh", "replace", cluster.lab.vip, "lladdr", cluster.clusterMac, "dev", "eth0"];
     await cluster.lab.client().ip(...neighbour, "nud", "permanent");
     const ping = ["ping", "-q", "-n", "-c", String(REQUESTS), "-i", "0.05", "-W", isReached ? "20" : "1"];
-    const { stdout } = await cluster.lab
-      .client()
-      .tryExec([...ping, cluster.lab.vip], { timeoutMs: PATIENCE_MS });
+    const { stdout } = await cluster.lab.client().tryExec([...ping, cluster.lab.vip]);
     const heard: number[] = [];
     for (const recording of recordings) {
       const frames = await readFrames(await recording.stop());

@@ -2,12 +2,14 @@
 import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { settingsOf } from "../support/daemon/api.ts";
 import { clusterip, type Daemon, socketOf, startDaemon } from "../support/daemon/daemon.ts";
-import { settingsOf, snapshot, until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { clientProgram, daemonProgram, projectRoot } from "../support/lab/paths.ts";
+import { until } from "../support/wait.ts";
 
 const NEW_VIP = "10.77.0.120";
 
@@ -153,7 +155,7 @@ describeNet("client: wrong input", {}, () => {
       `${lab.vip} is not served here any more. The configuration file still has it: a reload or the next start of the daemon serves it again.\n`,
     );
     daemon.signal("SIGHUP");
-    await until(unchanged, 60_000);
+    await until(unchanged);
   });
 
   /** What the completion offers at the end of a command line. */

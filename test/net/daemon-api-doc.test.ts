@@ -4,8 +4,8 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DEFAULT_SOCKET } from "../../src/settings/options.ts";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
+import { add, del, statusOf } from "../support/daemon/api.ts";
 import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import { add, del, statusOf } from "../support/daemon/host-tools.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 

@@ -12,13 +12,16 @@ import {
 import { createServer } from "node:net";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { statusOf } from "../support/daemon/api.ts";
 import { clusterip, startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
-import { answersPing, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { daemonProgram, projectRoot } from "../support/lab/paths.ts";
 import type { ExecOptions } from "../support/lab/processes.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 
@@ -192,7 +195,7 @@ describeNet("daemon: refusals", { tools: ["unshare", "mount", "ping"] }, () => {
         const [problem] = (await statusOf({ socket })).problems;
         expect(problem).toMatchObject({ code: "not-served", vip: lab.vip });
         expect(problem?.message).toMatch(why);
-      }, 15_000);
+      });
       await child.kill("SIGTERM");
       expect(await snapshot(node)).toBe(before);
     };
@@ -268,7 +271,7 @@ describeNet("daemon: refusals", { tools: ["unshare", "mount", "ping"] }, () => {
       await until(async () => {
         const client = await node.tryExec(argv);
         expect(client.stdout + client.stderr).toBe("1,2\n");
-      }, 5000);
+      });
       await winner?.kill("SIGTERM");
       expect(await snapshot(node)).toBe(before);
     }

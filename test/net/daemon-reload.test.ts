@@ -5,27 +5,21 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import type { VirtualIpBody } from "../../src/api/contract.ts";
 import { paths } from "../../src/api/contract.ts";
+import { add, settingsOf, statusOf } from "../support/daemon/api.ts";
 import {
   clusterip,
   type Daemon,
+  recover,
   startDaemon,
   type VirtualIpConfig,
   writeConfig,
 } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  pings,
-  recover,
-  settingsOf,
-  snapshot,
-  statusOf,
-  until,
-  watchHost,
-} from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot, watchHost } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing, pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const SECOND_VIP = "10.77.0.101";
 const REQUESTED_VIP = "10.77.0.102";
@@ -51,7 +45,7 @@ describeNet("daemon: SIGHUP", { tools: ["ping"] }, () => {
     configure();
     const seen = daemon.log().length;
     daemon.signal("SIGHUP");
-    await until(() => expect(daemon.log().slice(seen)).toContain(expected), 5000);
+    await until(() => expect(daemon.log().slice(seen)).toContain(expected));
     return daemon.log().slice(seen);
   }
   const reloadWith = (vips: VirtualIpConfig[]): Promise<string> =>
@@ -147,7 +141,7 @@ describeNet("daemon: SIGHUP", { tools: ["ping"] }, () => {
       writeConfig(lab, node, [{ ...first, "local-node": [nodes] }]);
       daemon.signal("SIGHUP");
     }
-    await until(async () => expect((await virtualIp(lab.vip)).localNodes).toEqual([4]), 5000);
+    await until(async () => expect((await virtualIp(lab.vip)).localNodes).toEqual([4]));
     expect((await statusOf(daemon)).virtualIps).toHaveLength(1);
   });
 });

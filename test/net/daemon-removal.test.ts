@@ -5,29 +5,24 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { statusOf } from "../support/daemon/api.ts";
 import {
   clusterip,
   type Daemon,
+  recover,
   startDaemon,
   type VirtualIpConfig,
   writeConfig,
 } from "../support/daemon/daemon.ts";
-import {
-  answersPing,
-  devicesOf,
-  pings,
-  recover,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { devicesOf, snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing, pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const MARK = "metric 52467";
-const PATIENCE_MS = 30_000;
 
 describeNet("daemon: removal", { tools: ["ping"] }, () => {
   let lab: Lab;
@@ -63,9 +58,9 @@ describeNet("daemon: removal", { tools: ["ping"] }, () => {
   it("an address whose mark is taken off is marked again, and goes with the daemon", async () => {
     const daemon = await start();
     await unmark();
-    await until(isMarked, PATIENCE_MS);
+    await until(isMarked);
     await answersPing(client, lab.vip);
-    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
     expect(await daemon.kill()).toEqual({ code: 0, signal: null });
     expect(await snapshot(node)).toBe(before);
   });
@@ -77,8 +72,8 @@ describeNet("daemon: removal", { tools: ["ping"] }, () => {
       const change = `address del ${lab.vip}/32 dev ${device}\naddress add ${lab.vip}/32 dev ${device}\n`;
       await node.exec(["ip", "-batch", "-"], { input: change });
     }
-    await until(isMarked, PATIENCE_MS);
-    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+    await until(isMarked);
+    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
     expect(await daemon.kill()).toEqual({ code: 0, signal: null });
     expect(await snapshot(node)).toBe(before);
   });
@@ -99,8 +94,8 @@ describeNet("daemon: removal", { tools: ["ping"] }, () => {
     const daemon = await start([{ ...LOCAL, clustermac: "01:00:5e:00:00:22" }]);
     await answersPing(client, lab.vip);
     await node.ip("addr", "del", `${lab.vip}/32`, "dev", "eth0");
-    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
-    await until(isMarked, PATIENCE_MS);
+    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true));
+    await until(isMarked);
     expect(await daemon.kill()).toEqual({ code: 0, signal: null });
     expect(await snapshot(node)).toBe(before);
   });
@@ -145,10 +140,7 @@ echo "$input" | ${real} "$@"
   async function snapshotWith(vips: VirtualIpConfig[], daemon: Daemon): Promise<string> {
     writeConfig(lab, node, vips);
     daemon.signal("SIGHUP");
-    await until(
-      async () => expect((await statusOf(daemon)).virtualIps).toHaveLength(vips.length),
-      PATIENCE_MS,
-    );
+    await until(async () => expect((await statusOf(daemon)).virtualIps).toHaveLength(vips.length));
     return snapshot(node);
   }
 
@@ -165,7 +157,7 @@ echo "$input" | ${real} "$@"
     writeFileSync(path.join(bin, "ip"), script, { mode: 0o755 });
     const daemon = await start([LOCAL], { PATH: `${bin}:${process.env["PATH"]}` });
     await answersPing(client, lab.vip);
-    expect(await daemon.kill("SIGTERM", PATIENCE_MS)).toEqual({ code: 1, signal: null });
+    expect(await daemon.kill("SIGTERM")).toEqual({ code: 1, signal: null });
     expect(daemon.log()).toContain("cannot be removed: ");
     expect(await lines()).not.toEqual([]);
     expect(await snapshot(node)).toContain("table arp clusteripd");

@@ -8,24 +8,24 @@ import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
 import { isClusterIpError } from "../../src/core/errors.ts";
-import { clusterip, type Daemon, socketOf, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
+import { add, del, settingsOf, statusOf } from "../support/daemon/api.ts";
 import {
-  add,
-  answersPing,
-  del,
-  envWithNft,
-  MONITOR,
-  pidsOf,
+  clusterip,
+  type Daemon,
   recover,
-  settingsOf,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+  socketOf,
+  startDaemon,
+  writeConfig,
+} from "../support/daemon/daemon.ts";
+import { MONITOR } from "../support/daemon/facts.ts";
+import { envWithNft } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { pidsOf, snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { daemonProgram } from "../support/lab/paths.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const SETTINGS = { "total-nodes": 16, "local-node": [1] };
 const PARALLEL = 50;
@@ -58,11 +58,11 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       const script = `exec "$@" ${redirection}`;
       const argv = ["bash", "-c", script, "bash", daemonProgram, "--config", config, "--socket", socket];
       const child = node.spawn(argv, { stdio: "ignore" });
-      await until(() => statusOf({ socket }), 10_000);
+      await until(() => statusOf({ socket }));
       await answersPing(lab.client(), lab.vip);
       // Both are logged, or would be.
       await node.exec(["nft", "flush", "ruleset"]);
-      await until(async () => expect((await statusOf({ socket })).repairs.nft.count).toBe(1), 2000);
+      await until(async () => expect((await statusOf({ socket })).repairs.nft.count).toBe(1));
       for (let round = 0; round < 5; round += 1) {
         await add({ socket }, { vip: "10.77.0.101", nic: "eth0", "total-nodes": 1, "local-node": 1 });
         await del({ socket }, "10.77.0.101");
@@ -98,9 +98,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     const daemon = await start();
     const statuses = await Promise.all(
       Array.from({ length: PARALLEL }, (_, index) =>
-        clusterip(lab, node, ["nodes", lab.vip, `+${(index % 16) + 1}`], { timeoutMs: 60_000 }).then(
-          (r) => r.status,
-        ),
+        clusterip(lab, node, ["nodes", lab.vip, `+${(index % 16) + 1}`]).then((r) => r.status),
       ),
     );
     // Bucket 1 was there: 15 are new, each of them once.
@@ -327,12 +325,12 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
     await limit(8);
     for (const pid of monitors) process.kill(pid, "SIGKILL");
     // It tries again every second, and so do its repairs, which cannot start their tools either.
-    await until(() => expect(daemon.log()).toContain("EMFILE"), 5000);
+    await until(() => expect(daemon.log()).toContain("EMFILE"));
     expect(daemon.running).toBe(true);
     await limit(1024);
-    await until(async () => expect(await pidsOf(node, MONITOR)).toHaveLength(1), 5000);
+    await until(async () => expect(await pidsOf(node, MONITOR)).toHaveLength(1));
     await node.exec(["nft", "flush", "ruleset"]);
-    await until(async () => expect((await statusOf(daemon)).repairs.nft.count).toBe(1), 2000);
+    await until(async () => expect((await statusOf(daemon)).repairs.nft.count).toBe(1));
   });
 
   it("keeps its file descriptors", async () => {
@@ -347,7 +345,7 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       await add(daemon, body);
       await del(daemon, body.vip);
     }
-    await until(async () => expect(await count()).toBeLessThanOrEqual(before + 2), 2000);
+    await until(async () => expect(await count()).toBeLessThanOrEqual(before + 2));
   });
 });
 

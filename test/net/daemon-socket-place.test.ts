@@ -14,12 +14,14 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
-import { answersPing, recover, snapshot, until } from "../support/daemon/host-tools.ts";
+import { recover, startDaemon, type VirtualIpConfig, writeConfig } from "../support/daemon/daemon.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { clientProgram, daemonProgram } from "../support/lab/paths.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2] };
 const NOBODY = 65_534;
@@ -85,7 +87,7 @@ describeNet("daemon: the place of the socket", { tools: ["setpriv", "perl", "pin
     const user = node.spawn([...asNobody, "perl", "-e", GRAB, names.join("\n"), files.join("\n")], {
       stdio: ["ignore", descriptor, descriptor],
     });
-    await until(() => expect(readFileSync(output, "utf8")).toContain("ready"), 30_000);
+    await until(() => expect(readFileSync(output, "utf8")).toContain("ready"));
     expect(readFileSync(output, "utf8")).toBe("ready\n");
     const daemon = await startDaemon(lab, node, { vips: [LOCAL], socket });
     await answersPing(lab.client(), lab.vip);
@@ -150,7 +152,7 @@ describeNet("daemon: the place of the socket", { tools: ["setpriv", "perl", "pin
         both.map((child, index) => child.exited.then((exit) => ({ index, exit }))),
       );
       expect(ended.exit).toEqual({ code: 1, signal: null });
-      await until(async () => expect(await nodesBy(node, socket)).toBe("1,2\n"), 15_000);
+      await until(async () => expect(await nodesBy(node, socket)).toBe("1,2\n"));
       await both[1 - ended.index]?.kill("SIGTERM");
       expect(readdirSync(directory)).toEqual(["control.state"]);
     }

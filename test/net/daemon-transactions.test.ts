@@ -5,29 +5,20 @@
 import { writeFileSync } from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { clusterip, type Daemon, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  FailingTools,
-  failureModes,
-  recover,
-  settingsOf,
-  snapshot,
-  sortedLines,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+import { add, settingsOf, statusOf } from "../support/daemon/api.ts";
+import { clusterip, type Daemon, recover, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
+import { FailingTools, failureModes } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot, sortedLines } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { daemonProgram } from "../support/lab/paths.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const SECOND_VIP = "10.77.0.101";
 const THIRD_VIP = "10.77.0.102";
 const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2] };
-/** What could not be done is tried again every second; the rest is for a busy machine. */
-const PATIENCE_MS = 30_000;
 /** With the other engine, once more, other calls come in between: which can fail matters there, and not how. */
 const modes = process.env["CLUSTERIPD_AUTO_ENGINE"] === undefined ? failureModes : (["half"] as const);
 /** No request needs so many calls. */
@@ -120,11 +111,10 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
         // Not served any more, whatever is left.
         expect(await vipsOf(), `call ${call}, ${mode}`).toEqual(without.vips);
         if (refusal !== undefined) expect(refusal).toMatch(/is not served any more.*is made to fail/);
-        await until(
-          async () => expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(without.host),
-          PATIENCE_MS,
+        await until(async () =>
+          expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(without.host),
         );
-        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
         await answersPing(lab.client(), lab.vip);
         if (!hasFailed) break;
       }
@@ -162,12 +152,9 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     const args = ["add", SECOND_VIP, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
     expect((await client(args)).refusal).toContain("is made to fail");
     expect(tools.disarm()).toBe(true);
-    await until(async () => expect(sortedLines(await snapshot(node))).toBe(before.host), 5000);
+    await until(async () => expect(sortedLines(await snapshot(node))).toBe(before.host));
     await answersPing(lab.client(), lab.vip);
-    await until(
-      async () => expect((await settingsOf(daemon)) as object).toMatchObject({ problems: [] }),
-      5000,
-    );
+    await until(async () => expect((await settingsOf(daemon)) as object).toMatchObject({ problems: [] }));
   });
 
   it("start", async () => {
@@ -196,14 +183,13 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       child.child.stderr?.on("data", (text: Buffer) => {
         said += text.toString();
       });
-      const ended = await Promise.race([
-        child.exited,
-        until(() => expect(said).toContain('"serving"'), PATIENCE_MS),
-      ]);
-      if (!("code" in ended)) {
+      await until(() => {
+        if (child.running) expect(said).toContain('"serving"');
+      });
+      if (child.running) {
         // What the host refused once is served when it is tried again.
         const isFailed = tools.disarm();
-        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), PATIENCE_MS);
+        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
         for (const vip of [lab.vip, SECOND_VIP]) await answersPing(lab.client(), vip);
         expect(await child.kill("SIGTERM")).toEqual({ code: 0, signal: null });
         expect(await snapshot(node), `call ${call}`).toBe(before);
@@ -212,7 +198,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       }
       refused += 1;
       tools.disarm();
-      expect(ended).toEqual({ code: 1, signal: null });
+      expect(await child.exited).toEqual({ code: 1, signal: null });
       expect(said).toMatch(/^clusteripd: .*\[CLUSTERIP_(HOST|NO_TOOL)\]$/ms);
       expect(await snapshot(node), `call ${call}`).toBe(before);
     }
@@ -236,17 +222,17 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       const config = writeConfig(lab, node, wanted);
       const argv = [daemonProgram, "--config", config, "--socket", daemon.socket];
       const child = node.spawn(["env", `PATH=${tools.env.PATH}`, ...argv], { stdio: "ignore" });
-      const ended = await Promise.race([
-        child.exited,
-        until(() => statusOf({ socket: daemon.socket }), 15_000),
-      ]);
+      await until(async () => {
+        if (child.running) await statusOf({ socket: daemon.socket });
+      });
+      const hasEnded = !child.running;
       const hasFailed = tools.disarm();
       const state = await snapshot(node);
       expect(
         /inet 10\.77\.0\.10[01]\/32/.test(state) && !state.includes("table arp clusteripd"),
         `call ${call}`,
       ).toBe(false);
-      if ("code" in ended) refused += 1;
+      if (hasEnded) refused += 1;
       else await child.kill("SIGKILL");
       await recover(lab, node);
       if (!hasFailed) break;
@@ -259,11 +245,11 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     writeFileSync(daemon.configFile, stringify({ "virtual-ips": vips }));
     const seen = daemon.log().length;
     daemon.signal("SIGHUP");
-    const { value } = await until(() => {
+    const said = await until(() => {
       const line = /.*("reloaded"|reload refused).*\n/.exec(daemon.log().slice(seen))?.[0];
       expect(line).toBeDefined();
       return line ?? "";
-    }, 10_000);
-    return { refusal: value.includes("reload refused") ? value : undefined };
+    });
+    return { refusal: said.includes("reload refused") ? said : undefined };
   }
 });

@@ -6,34 +6,27 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { add, statusOf } from "../support/daemon/api.ts";
 import {
   clusterip,
   type Daemon,
+  recover,
   startDaemon,
   type VirtualIpConfig,
   writeConfig,
 } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  devicesOf,
-  pings,
-  recover,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { devicesOf, snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { daemonProgram } from "../support/lab/paths.ts";
 import { addNic } from "../support/lab/second-nic.ts";
+import { answersPing, pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 4, "local-node": [1, 2, 3, 4] };
 const LATER_VIP = "10.77.0.101";
 const MAC = "01:00:5e:00:00:21";
-/** Waiting is looked at every second; the rest is for a busy machine. */
-const PATIENCE_MS = 30_000;
 
 describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
   let lab: Lab;
@@ -58,7 +51,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
   const problems = async (daemon: Daemon): Promise<string[]> =>
     (await statusOf(daemon)).problems.map(({ code, vip }) => `${code} ${vip}`);
   const answersSoon = (vip: string): Promise<unknown> =>
-    until(async () => expect(await pings(client, vip, 2)).toBe(true), PATIENCE_MS);
+    until(async () => expect(await pings(client, vip, 2)).toBe(true));
 
   it("an interface that comes after the daemon", async () => {
     const daemon = await start([LOCAL, { ...LOCAL, vip: LATER_VIP, nic: "late0", clustermac: MAC }]);
@@ -71,7 +64,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
     expect((await clusterip(lab, node, ["nodes", LATER_VIP])).stdout).toBe("1,2,4\n");
 
     await addNic(lab, node, { nic: "late0", mac: "02:77:00:00:03:01", address: "10.77.0.21/24" });
-    await until(async () => expect(await problems(daemon)).toEqual([]), PATIENCE_MS);
+    await until(async () => expect(await problems(daemon)).toEqual([]));
     expect(await devicesOf(node, LATER_VIP)).not.toEqual([]);
     expect((await statusOf(daemon)).virtualIps).toMatchObject([
       { vip: lab.vip },
@@ -90,7 +83,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
       expect(await problems(daemon)).toEqual([`network-missing ${lab.vip}`]);
       await node.ip("addr", "add", `${node.address}/24`, "broadcast", "+", "dev", "eth0");
       await answersSoon(lab.vip);
-      await until(async () => expect(await problems(daemon)).toEqual([]), PATIENCE_MS);
+      await until(async () => expect(await problems(daemon)).toEqual([]));
       await daemon.kill();
     } finally {
       await node.tryExec(["ip", "addr", "add", `${node.address}/24`, "broadcast", "+", "dev", "eth0"]);
@@ -116,10 +109,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
     const wanted = [{ ...LOCAL }, { ...LOCAL, vip: LATER_VIP, nic: "late0" }];
     writeConfig(lab, node, wanted);
     daemon.signal("SIGHUP");
-    await until(
-      async () => expect(await problems(daemon)).toEqual([`nic-missing ${LATER_VIP}`]),
-      PATIENCE_MS,
-    );
+    await until(async () => expect(await problems(daemon)).toEqual([`nic-missing ${LATER_VIP}`]));
     await answersPing(client, lab.vip);
     await expect(add(daemon, { ...LOCAL, vip: "10.77.0.102", nic: "late0" })).rejects.toMatchObject({
       code: "CLUSTERIP_NO_NIC",
@@ -128,7 +118,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
     // Back to what it was, by the file.
     writeConfig(lab, node, [LOCAL]);
     daemon.signal("SIGHUP");
-    await until(async () => expect(await problems(daemon)).toEqual([]), PATIENCE_MS);
+    await until(async () => expect(await problems(daemon)).toEqual([]));
     await daemon.kill();
   });
 
@@ -146,7 +136,7 @@ describeNet("daemon: what is not there yet", { tools: ["ping"] }, () => {
     expect(sentences).toMatch(/10\.99\.9\.1 is already an address of late0.*lo is no Ethernet interface/);
     // What it refuses may be over one day.
     await node.ip("addr", "del", "10.99.9.1/24", "dev", "late0");
-    await until(async () => expect(await problems(daemon)).toEqual(["not-served 10.77.0.102"]), PATIENCE_MS);
+    await until(async () => expect(await problems(daemon)).toEqual(["not-served 10.77.0.102"]));
     await daemon.kill();
   });
 
@@ -200,10 +190,7 @@ done
         await node.ip("addr", "del", `${vip}/32`, "dev", device);
     }
     await answersSoon(lab.vip);
-    await until(
-      async () => expect(await problems(daemon)).toContain(`repair-failed ${LATER_VIP}`),
-      PATIENCE_MS,
-    );
+    await until(async () => expect(await problems(daemon)).toContain(`repair-failed ${LATER_VIP}`));
     expect(await problems(daemon)).not.toContain(`repair-failed ${lab.vip}`);
     await daemon.kill();
     expect(await snapshot(node)).toBe(before);
@@ -240,10 +227,7 @@ done
       }),
     );
     daemon.signal("SIGHUP");
-    await until(
-      () => expect(daemon.log()).toMatch(/reload refused, nothing changed: lo is no Ethernet/),
-      PATIENCE_MS,
-    );
+    await until(() => expect(daemon.log()).toMatch(/reload refused, nothing changed: lo is no Ethernet/));
     expect((await statusOf(daemon)).virtualIps.map(({ vip }) => vip)).toEqual([lab.vip]);
     await answersPing(client, lab.vip);
     await daemon.kill();

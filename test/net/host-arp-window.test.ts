@@ -6,8 +6,9 @@
  *       ╧═══════ switch (tcpdump sees every frame) ═══════╧
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { add, del } from "../support/daemon/api.ts";
 import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
-import { add, CLUSTER_MAC, del } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
 import { Lab } from "../support/lab/lab.ts";
@@ -116,6 +117,6 @@ async function macsClaiming(file: string, address: string): Promise<Map<string, 
 }
 
 async function count(file: string, filter: string): Promise<number> {
-  const { stdout } = await run(["tcpdump", "-n", "-r", file, filter], { timeoutMs: 60_000 });
+  const { stdout } = await run(["tcpdump", "-n", "-r", file, filter]);
   return stdout.split("\n").filter((line) => line !== "").length;
 }

@@ -8,14 +8,15 @@
  *      ╧═════ 10.77.0.0/24 ═╧          virtual IP 10.77.0.100 on br0
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, recover, repairsOf, statusOf, until } from "../support/daemon/host-tools.ts";
+import { repairsOf, statusOf } from "../support/daemon/api.ts";
+import { clusterip, recover, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 
-const PATIENCE_MS = 30_000;
 const PINGS = 5;
 
 describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
@@ -45,7 +46,7 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
   /** How many of the requests are answered, once and more than once. */
   async function answers(): Promise<{ once: number; again: number }> {
     const argv = ["ping", "-c", String(PINGS), "-i", "0.2", "-W", "2", lab.vip];
-    const { stdout } = await client.tryExec(argv, { timeoutMs: 30_000 });
+    const { stdout } = await client.tryExec(argv);
     const lines = stdout.split("\n").filter((line) => line.includes("bytes from"));
     const again = lines.filter((line) => line.includes("DUP")).length;
     return { once: lines.length - again, again };
@@ -57,8 +58,8 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
     it(`answers each request once: ${hasModule}`, async () => {
       await node.setSysctl("net/bridge/bridge-nf-call-iptables", calls);
       const vip = { nic: "br0", clustermac: CLUSTER_MAC, "total-nodes": 1, "local-node": [1] };
-      const daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
-      await until(async () => expect((await answers()).once).toBeGreaterThan(0), PATIENCE_MS);
+      const daemon = await startDaemon(lab, node, { vips: [vip] });
+      await until(async () => expect((await answers()).once).toBeGreaterThan(0));
       const onVm = await capture(lab, lab.client(2), `icmp and dst ${lab.vip}`, "vm");
       const { once, again } = await answers();
       expect({ once, again }).toEqual({ once: PINGS, again: 0 });
@@ -75,8 +76,8 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
     it(`is silent for the bucket of another node: ${hasModule}`, async () => {
       await node.setSysctl("net/bridge/bridge-nf-call-iptables", calls);
       const vip = { nic: "br0", clustermac: CLUSTER_MAC, "total-nodes": 1, "local-node": [1] };
-      const daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
-      await until(async () => expect((await answers()).once).toBeGreaterThan(0), PATIENCE_MS);
+      const daemon = await startDaemon(lab, node, { vips: [vip] });
+      await until(async () => expect((await answers()).once).toBeGreaterThan(0));
       expect((await clusterip(lab, node, ["nodes", lab.vip, "-1"])).status).toBe(0);
       expect(await answers()).toEqual({ once: 0, again: 0 });
       await daemon.kill();
@@ -94,16 +95,14 @@ describeNet("host: a bridge as the interface", { tools: ["ping"] }, () => {
       await node.ip("addr", "add", "10.77.0.19/24", "dev", "br9");
       await node.linkUp("br9");
       const vip = { nic: "br0", clustermac: CLUSTER_MAC, "total-nodes": 1, "local-node": [1] };
-      const daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
-      await until(async () => expect((await answers()).once).toBeGreaterThan(0), PATIENCE_MS);
+      const daemon = await startDaemon(lab, node, { vips: [vip] });
+      await until(async () => expect((await answers()).once).toBeGreaterThan(0));
       expect(await answers()).toEqual({ once: PINGS, again: 0 });
       // A bridge that goes takes its chain along, and comes: nobody has touched our tables.
       const before = (await repairsOf(daemon))["nft"];
       await node.ip("link", "del", "br9");
-      await until(
-        async () =>
-          expect(await node.exec(["nft", "list", "table", "ip", "clusteripd"])).not.toContain("br9"),
-        PATIENCE_MS,
+      await until(async () =>
+        expect(await node.exec(["nft", "list", "table", "ip", "clusteripd"])).not.toContain("br9"),
       );
       expect((await repairsOf(daemon))["nft"]).toBe(before);
       expect((await statusOf(daemon)).problems).toEqual([]);

@@ -2,14 +2,17 @@
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
-import { clusterip, type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, pings, recover, snapshot, statusOf, until } from "../support/daemon/host-tools.ts";
+import { statusOf } from "../support/daemon/api.ts";
+import { clusterip, type Daemon, recover, startDaemon } from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const SETTINGS = { "total-nodes": 2, "local-node": [1, 2] };
-const PATIENCE_MS = 60_000;
 
 interface LinkJson {
   ifname: string;
@@ -53,7 +56,7 @@ describeNet("host: names of interfaces", { tools: ["ping", "curl"] }, () => {
   }
 
   const answers = (): Promise<unknown> =>
-    until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
+    until(async () => expect(await pings(client, lab.vip, 2)).toBe(true));
   const add = (nic: string) =>
     clusterip(lab, node, ["add", lab.vip, "--nic", nic, "--total-nodes", "2", "--local-node", "1,2"]);
 
@@ -81,9 +84,8 @@ describeNet("host: names of interfaces", { tools: ["ping", "curl"] }, () => {
     expect(await node.ip("maddr", "show", "dev", NIC)).toContain(CLUSTER_MAC);
     await rename(NIC, "eth#0");
     try {
-      await until(
-        async () => expect(await node.ip("maddr", "show", "dev", "eth#0")).not.toContain(CLUSTER_MAC),
-        PATIENCE_MS,
+      await until(async () =>
+        expect(await node.ip("maddr", "show", "dev", "eth#0")).not.toContain(CLUSTER_MAC),
       );
       expect(await holders()).not.toContain("eth#0");
       expect(await pings(client, lab.vip, 1)).toBe(false);
@@ -140,7 +142,7 @@ describeNet("host: names of interfaces", { tools: ["ping", "curl"] }, () => {
     const second = { vip: "10.77.0.101", nic: alternative, "total-nodes": 1, "local-node": 1 };
     await call(daemon.socket, "POST", paths.virtualIps, second);
     await call(daemon.socket, "POST", paths.reload);
-    await until(async () => expect(await pings(client, second.vip, 2)).toBe(true), PATIENCE_MS);
+    await until(async () => expect(await pings(client, second.vip, 2)).toBe(true));
     await answers();
     await daemon.kill();
     const again = await startDaemon(lab, node, { vips: [{ ...SETTINGS, nic: alternative }] });

@@ -6,15 +6,17 @@
  *       ╧═════ 10.77.0.0/24 ═══════╧          virtual IP 10.77.0.100
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { repairsOf } from "../support/daemon/api.ts";
 import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, devicesOf, repairsOf, until } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
+import { devicesOf } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { until } from "../support/wait.ts";
 import { type Capture, capture } from "../support/wire/capture.ts";
 import { type ArpMessage, readFrames } from "../support/wire/frames.ts";
 
-const PATIENCE_MS = 30_000;
 /** A second network on the same LAN. */
 const SECOND = { node: "10.79.0.11", client: "10.79.0.201" };
 
@@ -38,7 +40,7 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
     node = lab.node(1);
     client = lab.client();
     const vip = { "total-nodes": 1, "local-node": [1], clustermac: CLUSTER_MAC };
-    daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
+    daemon = await startDaemon(lab, node, { vips: [vip] });
     // It knows the way, and so its own request does not tell the node where it is.
     await client.ip("neigh", "replace", lab.vip, "lladdr", CLUSTER_MAC, "dev", NIC, "nud", "permanent");
   });
@@ -48,7 +50,7 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
   const forget = (): Promise<string> => node.ip("neigh", "flush", "all");
   const isAnswered = async (from = client.address): Promise<void> => {
     const argv = ["ping", "-q", "-c", "1", "-W", "2", "-I", from, lab.vip];
-    expect((await client.tryExec(argv, { timeoutMs: 20_000 })).status, `a ping from ${from}`).toBe(0);
+    expect((await client.tryExec(argv)).status, `a ping from ${from}`).toBe(0);
   };
 
   /** What the node says by ARP while `act` runs. */
@@ -69,7 +71,7 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
       await client.exec(["nft", "-f", "-"], { input: table });
       const said = await saidDuring(async () => {
         await forget();
-        await until(() => isAnswered(), PATIENCE_MS);
+        await until(() => isAnswered());
       });
       expect(new Set(said.map((arp) => `${arp.senderAddress} ${arp.senderMac}`))).toEqual(
         new Set([`${node.address} ${node.mac}`]),
@@ -80,14 +82,12 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
   it("by the address whose network holds the neighbour, also one that comes later; no repair is counted", async () => {
     await client.ip("addr", "add", `${SECOND.client}/24`, "dev", NIC);
     await node.ip("addr", "add", `${SECOND.node}/24`, "dev", NIC);
-    await until(
-      async () =>
-        expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).toContain(SECOND.node),
-      PATIENCE_MS,
+    await until(async () =>
+      expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).toContain(SECOND.node),
     );
     const said = await saidDuring(async () => {
       await forget();
-      await until(() => isAnswered(SECOND.client), PATIENCE_MS);
+      await until(() => isAnswered(SECOND.client));
     });
     const asked = said.filter(({ targetAddress }) => targetAddress === SECOND.client);
     expect(new Set(asked.map((arp) => arp.senderAddress))).toEqual(new Set([SECOND.node]));
@@ -99,14 +99,12 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
   it("without an address of its own it asks as a probe does", async () => {
     await node.ip("addr", "flush", "dev", NIC);
     await node.ip("route", "add", "10.77.0.0/24", "dev", NIC);
-    await until(
-      async () =>
-        expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).not.toContain(node.address),
-      PATIENCE_MS,
+    await until(async () =>
+      expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).not.toContain(node.address),
     );
     const said = await saidDuring(async () => {
       await forget();
-      await until(() => isAnswered(), PATIENCE_MS);
+      await until(() => isAnswered());
     });
     const asked = said.filter(({ targetAddress }) => targetAddress === client.address);
     expect(new Set(asked.map((arp) => `${arp.senderAddress} ${arp.senderMac}`))).toEqual(
@@ -120,14 +118,14 @@ describeNet("host: the node's own questions", { tools: ["ping"] }, () => {
     // It announces the addresses of the interface itself.
     await node.setSysctl("net/ipv4/conf/all/arp_notify", 1);
     await node.setSysctl("net/ipv4/conf/all/arp_ignore", 1);
-    await until(async () => expect(await devicesOf(node, lab.vip)).toContain(NIC), PATIENCE_MS);
+    await until(async () => expect(await devicesOf(node, lab.vip)).toContain(NIC));
     let announced: ArpMessage[] = [];
     await until(async () => {
       // To the kernel a MAC that is set is a new one, also when it is the old one.
       const said = await saidDuring(() => node.ip("link", "set", NIC, "address", node.mac));
       announced = said.filter(({ senderAddress, targetAddress }) => senderAddress === targetAddress);
       expect(announced.map(({ senderAddress }) => senderAddress)).toContain(lab.vip);
-    }, PATIENCE_MS);
+    });
     const macs = announced.flatMap((arp) => (arp.senderAddress === lab.vip ? [arp.senderMac] : []));
     expect(new Set(macs)).toEqual(new Set([CLUSTER_MAC]));
   });

@@ -11,24 +11,24 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { call } from "../../src/api/client.ts";
 import { paths } from "../../src/api/contract.ts";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../support/daemon/daemon.ts";
+import { statusOf } from "../support/daemon/api.ts";
 import {
-  answersPing,
-  CLUSTER_MAC,
-  envWithNft,
-  pings,
+  clusterip,
+  type Daemon,
   recover,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+  startDaemon,
+  type VirtualIpConfig,
+} from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
+import { envWithNft } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing, pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 const LOCAL: VirtualIpConfig = { "total-nodes": 2, "local-node": [1, 2], clustermac: CLUSTER_MAC };
-/** What no event tells is seen every five seconds; the rest is for a busy machine. */
-const PATIENCE_MS = 60_000;
 
 describeNet("host: reach", { tools: ["ping"] }, () => {
   let lab: Lab;
@@ -52,12 +52,12 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
 
   /** The problem is told and the monitor fails, until it is over. */
   async function expectProblem(daemon: Daemon, code: string, end: () => Promise<unknown>): Promise<void> {
-    await until(async () => expect(await codes(daemon)).toContain(code), PATIENCE_MS);
+    await until(async () => expect(await codes(daemon)).toContain(code));
     await expect(monitor(daemon)).rejects.toMatchObject({ code: "CLUSTERIP_BROKEN" });
     await end();
-    await until(async () => expect(await codes(daemon)).toEqual([]), PATIENCE_MS);
+    await until(async () => expect(await codes(daemon)).toEqual([]));
     await monitor(daemon);
-    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
+    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true));
   }
 
   async function deleteLocalRoutes(): Promise<void> {
@@ -71,8 +71,8 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
     const daemon = await start();
     await answersPing(client, lab.vip);
     await deleteLocalRoutes();
-    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true), PATIENCE_MS);
-    await until(async () => expect((await statusOf(daemon)).repairs.reach.count).toBe(1), PATIENCE_MS);
+    await until(async () => expect(await pings(client, lab.vip, 2)).toBe(true));
+    await until(async () => expect((await statusOf(daemon)).repairs.reach.count).toBe(1));
     await daemon.kill();
     expect(await snapshot(node)).toBe(before);
   });
@@ -156,10 +156,10 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
     ]);
     await node.exec(["nft", `add rule ip fire in ip daddr ${lab.vip} drop`]);
     const asking = client.spawn(["ping", "-q", "-i", "0.5", lab.vip], { stdio: "ignore" });
-    await until(async () => expect(await codes(daemon)).toEqual(["unanswered"]), PATIENCE_MS);
+    await until(async () => expect(await codes(daemon)).toEqual(["unanswered"]));
     await monitor(daemon);
     await node.exec(["nft", "delete table ip fire"]);
-    await until(async () => expect(await codes(daemon)).toEqual([]), PATIENCE_MS);
+    await until(async () => expect(await codes(daemon)).toEqual([]));
     await asking.kill("SIGKILL");
     await daemon.kill();
   });
@@ -176,10 +176,10 @@ describeNet("host: reach", { tools: ["ping"] }, () => {
           /mcast_router (\d)/.exec(await node.ip("-d", "link", "show", "brx"))?.[1];
         expect(await isRouter()).toBe("1");
         const daemon = await start({ ...LOCAL, nic: "brx" });
-        await until(async () => expect(await isRouter()).toBe("2"), PATIENCE_MS);
+        await until(async () => expect(await isRouter()).toBe("2"));
         // From the first query on, the bridge knows that nobody here has asked for such frames.
         for (let second = 0; second < 4; second += 1) await answersPing(client, lab.vip);
-        await until(async () => expect(await codes(daemon)).toEqual([]), PATIENCE_MS);
+        await until(async () => expect(await codes(daemon)).toEqual([]));
         if (end === "SIGTERM") {
           expect(await daemon.kill()).toEqual({ code: 0, signal: null });
         } else {

@@ -8,28 +8,17 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
+import { repairsOf, settingsOf, statusOf } from "../support/daemon/api.ts";
 import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import {
-  arpSenderOf,
-  autoEngine,
-  CLUSTER_MAC,
-  MONITOR,
-  pidsOf,
-  pings,
-  repairsOf,
-  settingsOf,
-  snapshot,
-  sortedLines,
-  statusOf,
-  until,
-  watchHost,
-} from "../support/daemon/host-tools.ts";
+import { autoEngine, CLUSTER_MAC, MONITOR } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { pidsOf, snapshot, sortedLines, watchHost } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { arpSenderOf, pings } from "../support/traffic/ask.ts";
 import { startServer } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 
-const WITHIN_MS = 1000;
 /** Looks at intervals, every 10 s, would take this long on the average. How long it takes is for the benchmarks. */
 const NFT_INTERVAL_MS = 5000;
 const NFT_ROUNDS = 20;
@@ -52,8 +41,8 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
   afterEach(() => expect(daemon.log()).not.toContain('"level":60'));
 
   /** The virtual IP answers a client that has to resolve it anew, and says the cluster MAC. */
-  async function serves(timeoutMs = WITHIN_MS): Promise<void> {
-    await until(async () => expect(await pings(client, lab.vip)).toBe(true), timeoutMs);
+  async function serves(): Promise<void> {
+    await until(async () => expect(await pings(client, lab.vip)).toBe(true));
     await client.exec(["curl", "-sS", "--max-time", "30", `http://${lab.vip}/?id=1`]);
     await client.ip("neigh", "flush", "all");
     expect(await arpSenderOf(client, lab.vip)).toBe(CLUSTER_MAC);
@@ -64,10 +53,10 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     const before = sortedLines(await snapshot(node));
     const count = (await repairsOf(daemon))[kind] ?? 0;
     await damage();
-    await until(async () => expect(sortedLines(await snapshot(node))).toBe(before), WITHIN_MS);
-    await until(async () => expect((await repairsOf(daemon))[kind]).toBeGreaterThan(count), WITHIN_MS);
+    await until(async () => expect(sortedLines(await snapshot(node))).toBe(before));
+    await until(async () => expect((await repairsOf(daemon))[kind]).toBeGreaterThan(count));
     await serves();
-    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]), WITHIN_MS);
+    await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
   }
 
   it("changes nothing while nothing has changed", async () => {
@@ -86,7 +75,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     // The monitors would have seen something.
     await node.exec(["nft", "add", "table", "inet", "seen"]);
     await node.exec(["nft", "delete", "table", "inet", "seen"]);
-    await until(() => expect(monitor.events()).toContain("add table inet seen"), WITHIN_MS);
+    await until(() => expect(monitor.events()).toContain("add table inet seen"));
     expect((await repairsOf(daemon))["nft"]).toBe(0);
     await monitor.stop();
   });
@@ -128,7 +117,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
       if (autoEngine === "userspace") expect(address).toContain(`${lab.vip}/32`);
       expect((await repairsOf(daemon))["device"]).toBe(devices + 1);
       expect((await statusOf(daemon)).problems).toEqual([]);
-    }, WITHIN_MS);
+    });
   });
 
   it(`puts the nft tables back by event, ${NFT_ROUNDS} times`, async () => {
@@ -158,7 +147,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
   it("leaves other people's tables alone when it puts its own back", async () => {
     const rules = "table inet other { chain in { type filter hook input priority 0; tcp dport 9 reject; }; }";
     await node.exec(["nft", "-f", "-"], { input: `flush ruleset\n${rules}` });
-    await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]), WITHIN_MS);
+    await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]));
     expect(await node.exec(["nft", "list", "table", "inet", "other"])).toContain("tcp dport 9 reject");
     await node.exec(["nft", "delete", "table", "inet", "other"]);
     await serves();
@@ -166,20 +155,20 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
 
   it("serves again after link down and up, and says that it is down", async () => {
     await node.linkDown();
-    await until(async () => expect(await problemCodes()).toEqual(["nic-down"]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual(["nic-down"]));
     await node.linkUp();
-    await until(async () => expect(await problemCodes()).toEqual([]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual([]));
     await serves();
   });
 
   it("serves again when the NIC was deleted and created, and says that it is missing", async () => {
     const nics = (await repairsOf(daemon))["nic"] ?? 0;
     await node.deleteInterface();
-    await until(async () => expect(await problemCodes()).toEqual(["nic-missing"]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual(["nic-missing"]));
     expect(await pings(client, lab.vip)).toBe(false);
     await node.createInterface();
     await serves();
-    await until(async () => expect(await problemCodes()).toEqual([]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual([]));
     expect((await repairsOf(daemon))["nic"]).toBe(nics + 1);
     expect(await node.exec(["cat", "/proc/net/dev_mcast"])).toContain(CLUSTER_MAC.replaceAll(":", ""));
   });
@@ -189,11 +178,11 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     await until(async () => {
       expect(await problemCodes()).toEqual(["nic-missing"]);
       expect(await node.ip("addr", "show", "dev", "away0")).not.toContain(lab.vip);
-    }, WITHIN_MS);
+    });
     expect(await pings(client, lab.vip)).toBe(false);
     await node.renameInterface("away0", "eth0");
     await serves();
-    await until(async () => expect(await problemCodes()).toEqual([]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual([]));
     expect(await node.exec(["cat", "/proc/net/dev_mcast"])).toContain(CLUSTER_MAC.replaceAll(":", ""));
   });
 
@@ -205,10 +194,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     const elsewhere = node.spawn(["unshare", "--net", "sleep", "60"], { stdio: "ignore" });
     const pid = String(elsewhere.pid);
     const there = ["nsenter", "--target", pid, "--net", "ip", "link"];
-    await until(
-      async () => expect((await client.tryExec([...there, "show", "eth0"])).status).toBe(1),
-      WITHIN_MS,
-    );
+    await until(async () => expect((await client.tryExec([...there, "show", "eth0"])).status).toBe(1));
     // What happens while it is stopped, the daemon sees the end of.
     daemon.signal("SIGSTOP");
     try {
@@ -221,16 +207,16 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
       daemon.signal("SIGCONT");
       await elsewhere.kill("SIGKILL");
     }
-    await serves(2 * WITHIN_MS);
+    await serves();
     expect((await statusOf(daemon)).problems).toEqual([]);
   });
 
   it("says when the address appears on another interface", async () => {
     await node.ip("link", "add", "other0", "type", "bridge");
     await node.ip("addr", "add", `${lab.vip}/32`, "dev", "other0");
-    await until(async () => expect(await problemCodes()).toEqual(["address-elsewhere"]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual(["address-elsewhere"]));
     await node.ip("link", "del", "other0");
-    await until(async () => expect(await problemCodes()).toEqual([]), WITHIN_MS);
+    await until(async () => expect(await problemCodes()).toEqual([]));
     await serves();
   });
 
@@ -238,7 +224,7 @@ describeNet("host: reconcile", { tools: ["curl", "ping", "arping"] }, () => {
     for (const pid of await pidsOf(node, MONITOR)) process.kill(pid, "SIGKILL");
     await node.exec(["nft", "flush", "ruleset"]);
     // A monitor is started again after a second, and its start counts as an event.
-    await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]), 3000);
+    await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]));
     await serves();
     await isPutBack("nft", () => node.exec(["nft", "flush", "ruleset"]));
   });

@@ -7,15 +7,16 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { repairsOf } from "../support/daemon/api.ts";
 import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, pidsOf, repairsOf, until } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { pidsOf } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { until } from "../support/wait.ts";
 
 const ELEMENTS = 200_000;
-/** Much longer than the daemon's looks without an event are apart. */
-const PATIENCE_MS = 60_000;
 
 describeNet("host: large firewalls", { tools: ["ping"] }, () => {
   let lab: Lab;
@@ -33,15 +34,15 @@ describeNet("host: large firewalls", { tools: ["ping"] }, () => {
       `flush ruleset\ntable inet filter {\n set blocked {\n type ipv4_addr\n elements = { ${elements.join(", ")} }\n }\n}\n`,
     );
     const vip = { "total-nodes": 1, "local-node": [1], clustermac: CLUSTER_MAC };
-    daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
+    daemon = await startDaemon(lab, node, { vips: [vip] });
   });
   afterAll(() => lab.close());
 
   it("our tables are back after each, and no process of ours works on other people's elements", async () => {
     for (let reload = 1; reload <= 3; reload += 1) {
       const before = (await repairsOf(daemon))["nft"] ?? 0;
-      await node.exec(["nft", "-f", firewall], { timeoutMs: PATIENCE_MS });
-      await until(async () => expect((await repairsOf(daemon))["nft"]).toBe(before + 1), PATIENCE_MS);
+      await node.exec(["nft", "-f", firewall]);
+      await until(async () => expect((await repairsOf(daemon))["nft"]).toBe(before + 1));
       expect(await node.exec(["nft", "list", "table", "arp", "clusteripd"])).toContain(CLUSTER_MAC);
     }
     // "nft monitor" kept a copy of everybody's rules, and was busy with the elements for seconds before it told of ours.

@@ -9,15 +9,18 @@
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { repairsOf, statusOf } from "../support/daemon/api.ts";
 import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
-import { CLUSTER_MAC, devicesOf, pings, repairsOf, statusOf, until } from "../support/daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
+import { devicesOf } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 import { readFrames } from "../support/wire/frames.ts";
 
-const PATIENCE_MS = 30_000;
 const OTHER_NETWORK = "10.80.0.0/24";
 const IN_OTHER_NETWORK = "10.80.0.1";
 
@@ -52,7 +55,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
     node = lab.node(1);
     client = lab.client();
     const vip = { "total-nodes": 1, "local-node": [1], clustermac: CLUSTER_MAC };
-    daemon = await startDaemon(lab, node, { vips: [vip], startTimeoutMs: 60_000 });
+    daemon = await startDaemon(lab, node, { vips: [vip] });
   });
   afterAll(() => lab.close());
   afterEach(async () => {
@@ -61,7 +64,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
     await node.setSysctl("net/ipv4/conf/all/route_localnet", 0);
     await node.setSysctl("net/ipv4/conf/all/promote_secondaries", 0);
     await node.setSysctl("net/ipv4/conf/all/arp_ignore", 0);
-    await until(async () => expect(await devicesOf(node, lab.vip)).toContain("lo"), PATIENCE_MS);
+    await until(async () => expect(await devicesOf(node, lab.vip)).toContain("lo"));
   });
 
   const setAgain = async (): Promise<void> => {
@@ -73,7 +76,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
       await client.ip("neigh", "flush", "all");
       expect(await pings(client, lab.vip, 2)).toBe(true);
       expect((await client.arpTable()).get(lab.vip)).toBe(CLUSTER_MAC);
-    }, PATIENCE_MS);
+    });
 
   /** Every address that something takes for the node's own. */
   async function sources(targets: readonly string[] = [client.address]): Promise<string[]> {
@@ -159,7 +162,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
     );
     try {
       await recording.waitFor(1);
-      await until(async () => expect(await node.ip("addr")).toContain("10.77.0.99"), PATIENCE_MS);
+      await until(async () => expect(await node.ip("addr")).toContain("10.77.0.99"));
       // It takes another address of the interface when the one that it began with goes.
       await setAgain();
       await recording.waitFor(4);
@@ -175,7 +178,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
     await client.ip("neigh", "flush", "all");
     const ping = ["ping", "-q", "-c", "1", "-W", "1", "-I", lab.vip, client.address];
     const recording = await capture(lab, lab.switch, `icmp and src ${lab.vip}`);
-    await node.tryExec(ping, { timeoutMs: 20_000 });
+    await node.tryExec(ping);
     await recording.waitFor(1);
     expect((await readFrames(await recording.stop())).length).toBeGreaterThan(0);
   });
@@ -188,7 +191,7 @@ describeNet("host: sources", { tools: ["ping", "python3", "keepalived"] }, () =>
         const devices = await devicesOf(node, lab.vip);
         expect(devices.includes(NIC)).toBe(isOnNic);
         expect(devices.includes("lo")).toBe(!isOnNic);
-      }, PATIENCE_MS);
+      });
       await isAnswered();
       const connected = (await node.exec(["python3", "-c", LOOK, client.address])).trim().split(" ").slice(1);
       expect(new Set(connected)).toEqual(new Set([node.address]));

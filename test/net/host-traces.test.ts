@@ -7,25 +7,23 @@
  */
 import { existsSync } from "node:fs";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { clusterip, type Daemon, startDaemon, type VirtualIpConfig } from "../support/daemon/daemon.ts";
+import { add, settingsOf, statusOf } from "../support/daemon/api.ts";
 import {
-  add,
-  answersPing,
-  arpSenderOf,
-  CLUSTER_MAC,
-  envWithNft,
-  pings,
-  processesOn,
+  clusterip,
+  type Daemon,
   recover,
-  settingsOf,
-  snapshot,
-  statusOf,
-  until,
-} from "../support/daemon/host-tools.ts";
+  startDaemon,
+  type VirtualIpConfig,
+} from "../support/daemon/daemon.ts";
+import { CLUSTER_MAC } from "../support/daemon/facts.ts";
+import { envWithNft } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { processesOn, snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing, arpSenderOf, pings } from "../support/traffic/ask.ts";
 import { startServer, udpRequests } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 
 /** A firewall as one finds it: the same families and hooks as ours, a set, and a table with a similar name. */
 const OTHER_TABLES = `
@@ -127,7 +125,7 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     const env = await envWithNft(lab, node, "sleep 1");
     // As the resource agents of a clone do when all are stopped.
     const cleanups = Promise.all([1, 2].map(() => clusterip(lab, node, ["cleanup"], { env })));
-    await until(() => node.ip("link", "show", "clusterip0"), 5000, 5);
+    await until(() => node.ip("link", "show", "clusterip0"), 5);
     await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
     expect((await cleanups).map(({ status, stderr }) => [status, stderr])).toEqual(Array(2).fill([0, ""]));
     const daemon = await start();
@@ -150,9 +148,8 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     expect((await processesOn(node)).filter((line) => line.includes("monitor"))).toHaveLength(1);
 
     await daemon.kill("SIGKILL");
-    await until(
-      async () => expect((await processesOn(node)).join("\n")).not.toMatch(/ monitor|bin\/clusteripd/),
-      2000,
+    await until(async () =>
+      expect((await processesOn(node)).join("\n")).not.toMatch(/ monitor|bin\/clusteripd/),
     );
     const dead = await udpRequests(client, { ...request, ports: [7003], firstPort: 31_000 });
     expect(dead.filter(({ replies }) => replies.length > 0)).toEqual([]);

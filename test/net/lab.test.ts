@@ -15,6 +15,7 @@ import {
   tcpConnections,
   udpRequests,
 } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 
 describeNet("lab", { tools: ["curl", "ping"] }, () => {
@@ -137,7 +138,7 @@ describeNet("lab", { tools: ["curl", "ping"] }, () => {
     expect(existsSync(`/proc/${orphan}`)).toBe(true);
     await other.close();
     expect(existsSync(`/proc/${pid}`)).toBe(false);
-    await expect.poll(() => commandLine(orphan)).toBe("");
+    await until(() => expect(commandLine(orphan)).toBe(""));
     expect(existsSync(other.directory)).toBe(false);
     expect((await run(["ip", "netns", "list"])).stdout).not.toContain(other.node(1).namespace);
   });

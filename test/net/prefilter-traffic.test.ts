@@ -13,7 +13,6 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import type { NicStatus } from "../../src/daemon/status.ts";
 import { type Reason, verdicts } from "../../src/index.ts";
 import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import {
   duplicateRequests,
@@ -22,6 +21,7 @@ import {
   tcpConnections,
   udpRequests,
 } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { ethernetFrame, fragmentsOf, icmpMessage, ipv4Packet, udpDatagram } from "../support/wire/frames.ts";
 
 const STRANGER_MAC = "02:77:00:00:09:09";
@@ -70,13 +70,12 @@ for (const workers of [1, 3])
     });
 
     it("there are as many threads, and all share the device", async () => {
-      const [daemon] = cluster.daemons;
-      const names = ioThreads(daemon?.pid ?? 0).map(({ name }) => name);
+      const names = ioThreads(cluster.daemonOn(cluster.lab.node(1)).pid).map(({ name }) => name);
       expect(names.sort()).toEqual(["clusteripd-io", "clusteripd-io1", "clusteripd-io2"].slice(0, workers));
     });
 
     it("frames that come in on another CPU are another worker's, and counted with the rest", async () => {
-      const pid = cluster.daemons[0]?.pid ?? 0;
+      const pid = cluster.daemonOn(cluster.lab.node(1)).pid;
       for (const cpu of availableParallelism() > 1 ? [0, 1] : [0]) {
         const [before, wokenBefore] = [await cluster.virtualIpStatus(cluster.lab.node(1)), ioThreads(pid)];
         await sendFrames(cluster.lab.client(), datagrams(cluster, 1, 200), { cpu, intervalUs: 500 });
@@ -84,7 +83,7 @@ for (const workers of [1, 3])
         await until(async () => {
           const after = await cluster.virtualIpStatus(cluster.lab.node(1));
           expect(local(after) - local(before)).toBe(200);
-        }, 2000);
+        });
         const wakeUps = ioThreads(pid).map(
           ({ switches }, index) => switches - (wokenBefore[index]?.switches ?? 0),
         );
@@ -133,7 +132,7 @@ for (const workers of [1, 3])
         expect(counted("later-fragment")).toBe(50);
         expect(counted("icmp-unsolicited")).toBe(50);
         expectSumsToHold(after);
-      }, 2000);
+      });
     });
 
     it("a bucket moves: the filter goes with it, and a flow is answered from the next packet on", async () => {
@@ -239,7 +238,7 @@ describeNet("foreign frames counted by samples", {}, () => {
     await until(async () => {
       const owner = await cluster.virtualIpStatus(cluster.lab.node(2));
       expect(owner.buckets[1]?.local.frames).toBeGreaterThanOrEqual(SENT);
-    }, 3000);
+    });
     await sleep(200);
     const status = await cluster.virtualIpStatus(cluster.lab.node(1));
     const counted = (status.buckets[1]?.foreign.frames ?? 0) - (before.buckets[1]?.foreign.frames ?? 0);
@@ -270,13 +269,13 @@ describeNet("foreign-sampling auto", {}, () => {
       const exact = await nicOf(cluster, 1);
       expect(exact.byReason["foreign-bucket"].frames).toBe(byReason["foreign-bucket"].frames + 500);
       expect(exact.receivedStandardError).toBe(0);
-    }, 2000);
+    });
 
     const flood = sendFrames(cluster.lab.client(), datagrams(cluster, 2, 60_000));
     const isAttached = async (): Promise<boolean> =>
       (await nicOf(cluster, 1)).prefilter?.state === "attached";
     await flood;
-    await expect.poll(isAttached).toBe(true);
+    await until(async () => expect(await isAttached()).toBe(true));
     expect((await nicOf(cluster, 1)).prefilter?.sampling).toBeGreaterThan(1);
     expectSumsToHold(await nicOf(cluster, 1));
   });

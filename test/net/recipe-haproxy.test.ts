@@ -1,16 +1,8 @@
 /** docs/recipes.md, "HAProxy on all nodes": real HAProxys with the document's file, and a backend on each node. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import {
-  curl,
-  listening,
-  place,
-  RecipeCluster,
-  type Request,
-  recipes,
-  Service,
-  START_MS,
-} from "../support/cluster/recipe.ts";
+import { curl, place, RecipeCluster, type Request, recipes, Service } from "../support/cluster/recipe.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
+import { listening } from "../support/lab/host-state.ts";
 import type { ExecResult } from "../support/lab/processes.ts";
 import { startServer } from "../support/traffic/traffic.ts";
 
@@ -34,10 +26,10 @@ describeNet("HAProxy on all nodes", { tools: ["haproxy", "curl", "hostname", "un
         const bare = place(lab, node, "bare.cfg", recipes.block("haproxy").replace(" transparent", ""));
         withoutTransparent.push(await node.tryExec(["haproxy", "-db", "-f", bare]));
         new Service(lab, node, ["haproxy", "-db", "-f", file]);
-        await listening(node, "tcp", lab.vip, PORT);
+        await listening(node, { address: lab.vip, port: PORT });
       }
     });
-  }, START_MS);
+  });
 
   afterAll(() => recipe?.close());
 

@@ -1,19 +1,11 @@
 /** docs/recipes.md, "nginx": a real nginx with the document's site, on an address that comes later. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import {
-  curl,
-  listening,
-  PATIENCE_MS,
-  place,
-  RecipeCluster,
-  recipes,
-  Service,
-  START_MS,
-} from "../support/cluster/recipe.ts";
-import { until } from "../support/daemon/host-tools.ts";
+import { curl, place, RecipeCluster, recipes, Service } from "../support/cluster/recipe.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { listening } from "../support/lab/host-state.ts";
 import type { Lab } from "../support/lab/lab.ts";
+import { until } from "../support/wait.ts";
 
 const PORT = 80;
 const PER_SOURCE = 4;
@@ -35,10 +27,10 @@ describeNet("nginx", { tools: ["nginx", "curl", "sysctl", "hostname", "unshare"]
         const sysctl = place(lab, node, "60-virtual-ip.conf", recipes.block("sysctl"));
         await node.exec(["sysctl", "-p", sysctl]);
         services.set(node, new Service(lab, node, foreground(file)));
-        await listening(node, "tcp", lab.vip, PORT);
+        await listening(node, { address: lab.vip, port: PORT });
       }
     });
-  }, START_MS);
+  });
 
   afterAll(() => recipe?.close());
 
@@ -80,16 +72,16 @@ describeNet("nginx", { tools: ["nginx", "curl", "sysctl", "hostname", "unshare"]
     await services.get(node)?.process.kill("SIGQUIT");
     const file = configuration(recipe.lab, node, site.replace("192.0.2.10:80", "80"));
     const service = new Service(recipe.lab, node, foreground(file));
-    await listening(node, "tcp", "0.0.0.0", PORT);
+    await listening(node, { address: "0.0.0.0", port: PORT });
     configuration(recipe.lab, node, site);
     await node.exec(["nginx", "-c", file, "-s", "reload"]);
     await until(() => {
       expect(service.output).toContain("bind() to 192.0.2.10:80 failed (98: Address already in use)");
-    }, PATIENCE_MS);
+    });
     await ask();
     await service.process.kill("SIGQUIT");
     new Service(recipe.lab, node, foreground(file));
-    await listening(node, "tcp", "192.0.2.10", PORT);
+    await listening(node, { address: "192.0.2.10", port: PORT });
     await ask();
   });
 

@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { listening, place, RecipeCluster, recipes, Service, START_MS } from "../support/cluster/recipe.ts";
+import { place, RecipeCluster, recipes, Service } from "../support/cluster/recipe.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { listening } from "../support/lab/host-state.ts";
 import type { Lab } from "../support/lab/lab.ts";
 import type { ExecResult } from "../support/lab/processes.ts";
 import { inParallel } from "../support/programs/parallel.ts";
@@ -37,7 +38,7 @@ describeNet("sshd", { tools }, () => {
       },
       hashMode,
     );
-  }, START_MS);
+  });
 
   afterAll(() => recipe?.close());
   beforeEach(() => rmSync(`${home}/known_hosts`, { force: true }));
@@ -93,7 +94,7 @@ describeNet("sshd", { tools }, () => {
     const key = `HostKey ${keyOf(recipe.lab, recipe.lab.node(1))}\n`;
     const file = place(recipe.lab, recipe.lab.client(), "sshd_config", `${listen}${key}`);
     const service = new Service(recipe.lab, recipe.lab.client(), ["/usr/sbin/sshd", "-D", "-e", "-f", file]);
-    await listening(recipe.lab.client(), "tcp", "127.0.0.1", PORT);
+    await listening(recipe.lab.client(), { address: "127.0.0.1", port: PORT });
     expect(service.output).toContain(`Bind to port 22 on ${recipe.vip} failed`);
     expect(service.process.running).toBe(true);
   });
@@ -113,10 +114,16 @@ describeNet("sshd", { tools }, () => {
     return inParallel(sources.length, AT_ONCE, (index) =>
       recipe.lab
         .client()
-        .tryExec(
-          ["ssh", ...batch, ...known, ...options, "-b", sources[index] ?? "", `root@${recipe.vip}`, "true"],
-          { timeoutMs: 60_000 },
-        ),
+        .tryExec([
+          "ssh",
+          ...batch,
+          ...known,
+          ...options,
+          "-b",
+          sources[index] ?? "",
+          `root@${recipe.vip}`,
+          "true",
+        ]),
     );
   }
 
@@ -139,7 +146,7 @@ describeNet("sshd", { tools }, () => {
     const login = `AuthorizedKeysFile ${home}/id.pub\nStrictModes no\nPidFile none\n`;
     const file = place(lab, node, "sshd_config", `HostKey ${keyOf(lab, node)}\n${login}${recipeFile}`);
     services.set(node, new Service(lab, node, ["/usr/sbin/sshd", "-D", "-e", "-f", file]));
-    await listening(node, "tcp", "0.0.0.0", PORT);
+    await listening(node, { address: "0.0.0.0", port: PORT });
   }
 });
 

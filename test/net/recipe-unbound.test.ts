@@ -1,8 +1,9 @@
 /** docs/recipes.md, "unbound": real unbounds with the document's file, asked by dig. */
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { listening, place, RecipeCluster, recipes, Service, START_MS } from "../support/cluster/recipe.ts";
+import { place, RecipeCluster, recipes, Service } from "../support/cluster/recipe.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { listening } from "../support/lab/host-state.ts";
 import type { Lab } from "../support/lab/lab.ts";
 import { capture } from "../support/wire/capture.ts";
 import { readFrames } from "../support/wire/frames.ts";
@@ -24,7 +25,7 @@ describeNet("unbound", { tools: ["unbound", "dig", "hostname", "unshare"] }, () 
         services.set(node, await serve(lab, node, recipeFile, lab.vip));
       }
     });
-  }, START_MS);
+  });
 
   afterAll(() => recipe?.close());
 
@@ -90,7 +91,7 @@ function dig(vip: string): (flow: { saddr: string; sport: number }) => readonly 
 
 async function serve(lab: Lab, node: Host, recipe: string, address: string): Promise<Service> {
   const service = new Service(lab, node, foreground(configuration(lab, node, recipe)));
-  await listening(node, "udp", address, PORT);
+  await listening(node, { protocol: "udp", address, port: PORT });
   return service;
 }
 

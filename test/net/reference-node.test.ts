@@ -8,32 +8,30 @@
  *       │            │               │             │
  *     ══╧════════════╧═══════════════╧═════════════╧══
  */
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { bucketOf, type HashMode, hashModes, protocolNumbers } from "../../src/core/bucket.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type HashMode, hashModes } from "../../src/core/bucket.ts";
 import { deriveClusterMac } from "../../src/core/cluster-mac.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { renderTables } from "../../src/host/nft.ts";
 import { parseIpv4Address } from "../../src/model/address.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
-import { type Daemon, startDaemon } from "../support/daemon/daemon.ts";
+import { Cluster, TCP_PORTS, type TestFlow, UDP_PORTS } from "../support/cluster/cluster.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
-import { Lab } from "../support/lab/lab.ts";
+import type { Lab } from "../support/lab/lab.ts";
 import { supportProgram } from "../support/lab/paths.ts";
 import { run, type TrackedProcess } from "../support/lab/processes.ts";
 import {
   duplicateRequests,
   type NodeServer,
-  startServer,
   tcpConnections,
   udpRequests,
 } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 
 const NODES = 3;
 const REFERENCE_NODE = 2;
-const TCP_PORTS = [7001, 7002, 7003];
-const UDP_PORTS = [7004, 7005];
 
 class ReferenceNode {
   readonly #process: TrackedProcess;
@@ -60,7 +58,7 @@ class ReferenceNode {
       ...settings,
     ];
     const reference = new ReferenceNode(node.spawn(argv));
-    await vi.waitFor(() => expect(reference.#output).toContain("ready"), { timeout: 60_000 });
+    await until(() => expect(reference.#output).toContain("ready"));
     return reference;
   }
 
@@ -72,56 +70,38 @@ class ReferenceNode {
 }
 
 describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
+  let cluster: Cluster;
   let lab: Lab;
   let sources: string[];
   let servers: NodeServer[];
 
   beforeAll(async () => {
-    lab = await Lab.create({ nodes: NODES });
-    sources = await lab.addSources(lab.client(), 40);
-    servers = await Promise.all(
-      lab.nodes.map((node) => startServer(lab, node, { tcp: TCP_PORTS, udp: UDP_PORTS })),
-    );
+    cluster = await Cluster.create({ nodes: NODES });
+    ({ lab, sources, servers } = cluster);
     await prepareHost(lab, lab.node(REFERENCE_NODE));
   });
 
-  afterAll(() => lab?.close());
+  afterAll(() => cluster?.close());
 
   /** Who has to answer, by the specification. */
   const ownerOf = (
     hashMode: HashMode,
     protocol: "tcp" | "udp" | "icmp",
-    { saddr, sport, dport }: { saddr: string; sport: number; dport: number },
-  ): string => {
-    const flow = {
-      protocol: protocolNumbers[protocol],
-      saddrHost: parseIpv4(saddr),
-      sourcePort: sport,
-      destinationPort: dport,
-    };
-    return `node${bucketOf(flow, { hashMode, bucketCount: NODES, hashInit: 0 })}`;
-  };
+    { saddr, sport, dport }: Required<Omit<TestFlow, "protocol">>,
+  ): string => cluster.ownerOf({ protocol, saddr, sport, dport }, hashMode);
 
   describe.each(hashModes)("hash mode %s", (hashMode) => {
-    let daemons: Daemon[];
     let reference: ReferenceNode;
 
     beforeAll(async () => {
-      const natives = lab.nodes.map((node, index) => ({ node, number: index + 1 }));
-      [reference, ...daemons] = await Promise.all([
+      const natives = lab.nodes.filter((_, index) => index + 1 !== REFERENCE_NODE);
+      [reference] = await Promise.all([
         ReferenceNode.start(lab, lab.node(REFERENCE_NODE), hashMode),
-        ...natives
-          .filter(({ number }) => number !== REFERENCE_NODE)
-          .map(({ node, number }) => {
-            const settings = { "total-nodes": NODES, "local-node": [number], hashmode: hashMode };
-            return startDaemon(lab, node, { vips: [settings] });
-          }),
+        ...natives.map((node) => cluster.startDaemonOn(node, { hashMode })),
       ]);
     });
 
-    afterAll(async () => {
-      await Promise.all((daemons ?? []).map((daemon) => daemon.kill()));
-    });
+    afterAll(() => cluster.stopAll());
 
     it("answers every TCP connection once, from the owner", async () => {
       const options = { to: lab.vip, ports: TCP_PORTS, sources, count: 240, firstPort: portOf(hashMode) };
@@ -176,7 +156,7 @@ describeNet("reference dataplane", { tools: ["ping", "nft", "iperf3"] }, () => {
       reference.spawn(["iperf3", "--server", "--one-off", "--bind", lab.vip]);
       const merged = await capture(lab, reference, `dst host ${lab.vip} and greater 3000`);
       const upload = ["iperf3", "--client", lab.vip, "--bind", source, "--bytes", "20M", "--json"];
-      const report = await vi.waitFor(() => lab.client().exec(upload), { timeout: 60_000, interval: 200 });
+      const report = await until(() => lab.client().exec(upload), 200);
       // The server reports when the client has sent the last octet, not when it has got it.
       expect(JSON.parse(report).end.sum_received.bytes).toBeGreaterThan(10_000_000);
       const frames = (await run(["tcpdump", "-n", "-r", await merged.stop()])).stdout.split("\n");

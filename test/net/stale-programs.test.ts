@@ -4,12 +4,12 @@ import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { describeBpf } from "../support/bpf/describe-bpf.ts";
 import { otherLayouts, programWith } from "../support/bpf/layouts.ts";
-import { startDaemon } from "../support/daemon/daemon.ts";
-import { answersPing, recover } from "../support/daemon/host-tools.ts";
+import { recover, startDaemon } from "../support/daemon/daemon.ts";
 import type { Host } from "../support/lab/host.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 import { runChecked } from "../support/lab/processes.ts";
+import { answersPing } from "../support/traffic/ask.ts";
 
 describeBpf("programs that a dead daemon left", { tools: ["tc", "clang"] }, () => {
   let lab: Lab;

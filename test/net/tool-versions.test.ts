@@ -3,19 +3,15 @@
  * which is what Node.js gives a child. Nobody promises that `ip` will always take one.
  */
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { add, del, settingsOf } from "../support/daemon/api.ts";
 import { clusterip, startDaemon } from "../support/daemon/daemon.ts";
-import {
-  add,
-  answersPing,
-  del,
-  envWithNft,
-  settingsOf,
-  snapshot,
-  until,
-} from "../support/daemon/host-tools.ts";
+import { envWithNft } from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { snapshot } from "../support/lab/host-state.ts";
 import { Lab } from "../support/lab/lab.ts";
+import { answersPing } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 
 /** As filename_is_useable() of nft does it, whatever is read. */
 const ONLY_FILES = `case " $* " in *" - "*)
@@ -52,8 +48,8 @@ describeNet("tools that take only a file or a FIFO as input", { tools: ["ping"] 
       await answersPing(lab.client(), OTHER);
       await node.exec(["nft", "flush", "ruleset"]);
       await node.ip("address", "flush", "to", `${lab.vip}/32`);
-      await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]), 30_000);
-      await until(async () => expect(await node.ip("address")).toContain(`${lab.vip}/32`), 30_000);
+      await until(() => node.exec(["nft", "list", "table", "arp", "clusteripd"]));
+      await until(async () => expect(await node.ip("address")).toContain(`${lab.vip}/32`));
       await answersPing(lab.client(), lab.vip);
       await del(daemon, OTHER);
       expect(await settingsOf(daemon)).toMatchObject({ virtualIps: [{ vip: lab.vip }], problems: [] });

@@ -9,10 +9,10 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Reason } from "../../src/index.ts";
 import { Cluster, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
 import { sendFrames } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 import {
   BROADCAST_MAC,
@@ -58,7 +58,7 @@ describeNet("frames to the virtual IP, however they are addressed", {}, () => {
       if (add.length === 0) return;
       for (const node of cluster.lab.nodes) {
         await node.ip(...add);
-        await until(() => guardLooksForTags(node), 1000);
+        await until(() => guardLooksForTags(node));
       }
     });
 

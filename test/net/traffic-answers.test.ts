@@ -134,10 +134,8 @@ describeNet("every request is answered once, by the owner of its bucket", { tool
   async function serveIn(hashMode: HashMode): Promise<void> {
     const served = await Promise.all(cluster.lab.nodes.map((node) => cluster.virtualIpStatus(node)));
     if (served.every((status) => status.hashMode === hashMode)) return;
-    await Promise.all(cluster.daemons.map((daemon) => daemon.kill("SIGTERM")));
-    cluster.daemons = await Promise.all(
-      cluster.lab.nodes.map((node) => cluster.startDaemonOn(node, hashMode)),
-    );
+    await cluster.stopAll();
+    await cluster.startAll({ hashMode });
   }
 
   /** A test in which one node got nothing would not show much. */

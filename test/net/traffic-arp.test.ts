@@ -151,7 +151,7 @@ describeNet("ARP for the virtual IP", { tools: ["arping", "ping"] }, () => {
         await sleep(index * 10);
         const mode = index % 2 === 0 ? ["-b"] : [];
         const argv = ["arping", ...mode, "-c", String(REQUESTS_EACH), "-I", "eth0", cluster.lab.vip];
-        return (await cluster.lab.client().tryExec(argv, { timeoutMs: 30_000 })).stdout;
+        return (await cluster.lab.client().tryExec(argv)).stdout;
       }),
     );
   }
@@ -165,14 +165,13 @@ describeNet("ARP for the virtual IP", { tools: ["arping", "ping"] }, () => {
   }
 
   async function restart(node: Host, signal: "SIGTERM" | "SIGKILL", times: number): Promise<void> {
-    const index = cluster.lab.nodes.indexOf(node);
     for (let round = 0; round < times; round += 1) {
       await sleep(1000);
-      await cluster.daemons[index]?.kill(signal);
+      await cluster.daemonOn(node).kill(signal);
       // A dead daemon's node goes on asking and answering: its tables are still there.
       await askFromVirtualIp(node);
       await sleep(500);
-      cluster.daemons[index] = await cluster.startDaemonOn(node);
+      await cluster.startDaemonOn(node);
     }
   }
 

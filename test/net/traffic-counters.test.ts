@@ -14,6 +14,7 @@ import { type Reason, reasonCatalogue } from "../../src/index.ts";
 import { Cluster, HTTP_PORT, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { sendFrames, startHttpLoad, tcpConnections, udpRequests } from "../support/traffic/traffic.ts";
+import { untilSteady } from "../support/wait.ts";
 import { ethernetFrame, icmpMessage, ipv4Packet, tcpSegment, udpDatagram } from "../support/wire/frames.ts";
 
 const BUCKETS = [1, 2, 3];
@@ -144,13 +145,7 @@ describeNet("the counters", { tools: ["ping"] }, () => {
 
   /** Waits until no node has received anything for a moment. */
   async function settled(): Promise<void> {
-    let last = "";
-    for (let quiet = 0; quiet < 3; ) {
-      await sleep(50);
-      const now = JSON.stringify((await statuses()).map(({ nics }) => nics[0]?.received));
-      quiet = now === last ? quiet + 1 : 0;
-      last = now;
-    }
+    await untilSteady(async () => JSON.stringify((await statuses()).map(({ nics }) => nics[0]?.received)));
   }
 
   /** At least one frame for each reason that no ordinary traffic has. */

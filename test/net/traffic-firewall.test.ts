@@ -8,11 +8,11 @@
  */
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { Cluster, HTTP_PORT } from "../support/cluster/cluster.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { Document } from "../support/documents/document.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { HttpSession } from "../support/traffic/http-session.ts";
 import { sendFrames } from "../support/traffic/traffic.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 import {
   type CapturedFrame,
@@ -23,7 +23,6 @@ import {
 } from "../support/wire/frames.ts";
 
 const network = new Document("docs/network.md");
-const PATIENCE_MS = 30_000;
 const ACK = 0x10;
 /** So often a client has sent its request when it counts as one that hangs. */
 const SENT_IN_VAIN = 4;
@@ -69,9 +68,9 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
     const session = await openOnNode1();
     await moveBucket1(2);
     session.send("after");
-    await until(() => expect(session.events).toEqual(["before node1", "closed ECONNRESET"]), PATIENCE_MS);
+    await until(() => expect(session.events).toEqual(["before node1", "closed ECONNRESET"]));
     const next = await open("again");
-    await until(() => expect(next.events).toEqual(["again node2"]), PATIENCE_MS);
+    await until(() => expect(next.events).toEqual(["again node2"]));
     await next.close();
   });
 
@@ -88,7 +87,7 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
     await until(async () => {
       const frames = await readFrames(recording.file);
       expect(frames.filter(isFrom(source)).length).toBeGreaterThanOrEqual(SENT_IN_VAIN);
-    }, PATIENCE_MS);
+    });
     const frames = await readFrames(await recording.stop());
     expect(frames.filter(isFrom(cluster.lab.vip))).toEqual([]);
     expect(session.events).toEqual(["before node1"]);
@@ -126,10 +125,10 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
           // One that got lost on the way says nothing.
           await send();
           expect(await resets(recording.file)).toBeGreaterThan(0);
-        }, PATIENCE_MS);
+        });
       }
       session.send("after");
-      await until(() => expect(session.events).toEqual(["before node1", "after node1"]), PATIENCE_MS);
+      await until(() => expect(session.events).toEqual(["before node1", "after node1"]));
       expect((await resets(await recording.stop())) > 0).toBe(isReset);
       await session.close();
     },
@@ -146,7 +145,7 @@ describeNet("the client of a moved bucket, behind a firewall", { tools: ["sysctl
   /** A connection whose flow has bucket 1, after its first answer. */
   async function openOnNode1(): Promise<HttpSession> {
     const session = await open("before");
-    await until(() => expect(session.events).toEqual(["before node1"]), PATIENCE_MS);
+    await until(() => expect(session.events).toEqual(["before node1"]));
     return session;
   }
 

@@ -8,11 +8,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cluster, HTTP_PORT, UDP_PORTS } from "../support/cluster/cluster.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
 import { duplicateRequests, startHttpLoad } from "../support/traffic/traffic.ts";
 import { UdpProber } from "../support/traffic/udp-prober.ts";
+import { until } from "../support/wait.ts";
 
 const MOVES = 100;
 const HTTP_PER_SECOND = 150;
@@ -86,7 +86,7 @@ describeNet("buckets move under load", {}, () => {
     const second = cluster.lab.nodes.find((node) => node !== owner) ?? owner;
     await cluster.changeNodes(second, `+${bucket}`);
     await probe("two-owners", bucket);
-    await until(() => expect(repliedTwice(prober)).toEqual(["two-owners"]), 2000);
+    await until(() => expect(repliedTwice(prober)).toEqual(["two-owners"]));
     await cluster.changeNodes(second, `-${bucket}`);
     expect(duplicateRequests(cluster.servers, "udp")).toEqual(["two-owners"]);
     expect(repliedTwice(prober)).toEqual(["two-owners"]);

@@ -6,11 +6,12 @@
  *     iperf3 -s          iperf3 -s          iperf3 -s            iperf3 -c, three times
  *        ══╧═══════════════════╧══════════════════╧═════════════════╧══
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cluster } from "../support/cluster/cluster.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
+import { listening } from "../support/lab/host-state.ts";
+import { Hopeless, until } from "../support/wait.ts";
 
 const IPERF_PORT = 5201;
 /** No frame on a wire is larger: where the mean is, frames were merged. */
@@ -28,7 +29,7 @@ describeNet("large segments", { tools: ["iperf3", "ethtool"] }, () => {
     for (const node of cluster.lab.nodes) {
       node.spawn(["iperf3", "-s", "-p", String(IPERF_PORT)], { stdio: "ignore" });
     }
-    await Promise.all(cluster.lab.nodes.map(listens));
+    await Promise.all(cluster.lab.nodes.map((node) => listening(node, { port: IPERF_PORT })));
   });
 
   afterAll(() => cluster?.close());
@@ -82,13 +83,13 @@ describeNet("large segments", { tools: ["iperf3", "ethtool"] }, () => {
       "-t",
       String(seconds),
     ];
-    for (let attempt = 1; ; attempt += 1) {
+    return until(async () => {
       const ran = await cluster.lab.client().tryExec(argv, { timeoutMs: (seconds + 20) * 1000 });
       if (ran.status === 0) return JSON.parse(ran.stdout) as IperfReport;
       // One that has not closed the last test yet says so.
-      if (attempt === 20 || !ran.stdout.includes("server is busy")) throw new Error(ran.stdout + ran.stderr);
-      await sleep(100);
-    }
+      const isBusy = ran.stdout.includes("server is busy");
+      throw new (isBusy ? Error : Hopeless)(ran.stdout + ran.stderr);
+    }, 100);
   }
 
   async function received(node: Host) {
@@ -98,20 +99,6 @@ describeNet("large segments", { tools: ["iperf3", "ethtool"] }, () => {
     const { frames, bytes } = nic.byReason["local-bucket"];
     const failed = nic.byVerdict.drop.frames;
     return { engine: nic.engine, frames, bytes, failed, lastDeliveryError: nic.lastDeliveryError };
-  }
-
-  async function listens(node: Host): Promise<void> {
-    const hexPort = IPERF_PORT.toString(16).toUpperCase();
-    for (let attempt = 0; attempt < 100; attempt += 1) {
-      if (
-        (await node.exec(["sh", "-c", "cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || true"])).includes(
-          `:${hexPort} `,
-        )
-      )
-        return;
-      await sleep(50);
-    }
-    throw new Error(`iperf3 on ${node.name} does not listen`);
   }
 });
 

@@ -4,11 +4,12 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { clusterip, type Daemon, socketOf, startDaemon } from "../support/daemon/daemon.ts";
-import { pings } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { clientProgram, projectRoot } from "../support/lab/paths.ts";
 import { type ExecResult, run, runChecked } from "../support/lab/processes.ts";
+import { pings } from "../support/traffic/ask.ts";
+import { until } from "../support/wait.ts";
 import { capture } from "../support/wire/capture.ts";
 
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
@@ -21,10 +22,6 @@ const ocf = {
   configured: 6,
   notRunning: 7,
 } as const;
-
-/** A busy machine takes its time. */
-const HOOK_MS = 60_000;
-const POLL = { timeout: 30_000 } as const;
 
 type Environment = Record<string, string>;
 
@@ -50,7 +47,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       PATH: `${path.join(projectRoot, "bin")}:${process.env["PATH"]}`,
       ...extra,
     };
-    return lab.node(1).tryExec([AGENT, action], { env, timeoutMs: 60_000 });
+    return lab.node(1).tryExec([AGENT, action], { env });
   }
 
   const instance = (number: number): Environment => ({ OCF_RESKEY_CRM_meta_clone: String(number) });
@@ -60,15 +57,15 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
 
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1 });
-  }, HOOK_MS);
-  afterAll(() => lab.close(), HOOK_MS);
+  });
+  afterAll(() => lab.close());
   beforeEach(async () => {
     daemon = await start();
-  }, HOOK_MS);
+  });
   afterEach(async () => {
     if (daemon.running) await daemon.kill("SIGTERM");
     await clusterip(lab, lab.node(1), ["cleanup"]);
-  }, HOOK_MS);
+  });
 
   it("passes ocf-tester", async () => {
     const options = Object.entries({
@@ -79,7 +76,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       CRM_meta_globally_unique: "true",
     }).flatMap(([name, value]) => ["-o", `${name}=${value}`]);
     const tester = ["ocf-tester", "-n", "vip", ...options, AGENT];
-    const { status, stdout } = await lab.node(1).tryExec(tester, { timeoutMs: 60_000 });
+    const { status, stdout } = await lab.node(1).tryExec(tester);
     expect(stdout).toContain("passed all tests");
     expect(status).toBe(0);
   });
@@ -104,7 +101,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await Promise.all(instances.map((extra) => statusOf("stop", extra)))).toEqual(Array(8).fill(0));
     // With the last bucket goes the address.
     const addresses = (): Promise<string> => lab.node(1).ip("addr", "show");
-    await expect.poll(addresses, POLL).not.toContain(lab.vip);
+    await until(async () => expect(await addresses()).not.toContain(lab.vip));
   });
 
   it("announces the address with the cluster MAC, from the MAC of the interface", async () => {
@@ -176,20 +173,20 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       // The kernel forgets the routes of an interface that goes down.
       await node.linkDown();
       await node.linkUp();
-      await expect.poll(routes, POLL).toContain("metric 52467");
-      await expect.poll(() => pings(lab.client(), lab.vip), POLL).toBe(true);
+      await until(async () => expect(await routes()).toContain("metric 52467"));
+      await until(async () => expect(await pings(lab.client(), lab.vip)).toBe(true));
       // Not needed any more.
       await node.ip("address", "add", own, "dev", "eth0");
-      await expect.poll(routes, POLL).not.toContain("metric 52467");
+      await until(async () => expect(await routes()).not.toContain("metric 52467"));
       await node.ip("address", "del", own, "dev", "eth0");
-      await expect.poll(routes, POLL).toContain("metric 52467");
+      await until(async () => expect(await routes()).toContain("metric 52467"));
       await daemon.kill("SIGKILL");
       await clusterip(lab, node, ["cleanup", "--keep-state"]);
       expect(await routes()).toBe("");
       daemon = await start();
       expect(await routes()).toContain("metric 52467");
       for (const extra of all) expect(await statusOf("stop", { ...given, ...extra })).toBe(ocf.success);
-      await expect.poll(routes, POLL).toBe("");
+      await until(async () => expect(await routes()).toBe(""));
     } finally {
       await node.ip("address", "add", own, "brd", "+", "dev", "eth0");
     }
@@ -245,9 +242,9 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       expect(await statusOf("monitor")).toBe(ocf.notRunning);
       expect(await lab.node(1).ip("addr", "show", "dev", "eth0")).not.toContain(`${lab.vip}/`);
       await lab.node(1).linkUp();
-      await expect.poll(() => statusOf("start"), POLL).toBe(ocf.success);
+      await until(async () => expect(await statusOf("start")).toBe(ocf.success));
       await lab.node(1).linkDown();
-      await expect.poll(() => statusOf("monitor"), POLL).toBe(ocf.generic);
+      await until(async () => expect(await statusOf("monitor")).toBe(ocf.generic));
       // The second bucket of an address that is served already, and the same one asked for again.
       for (const extra of [instance(1), instance(0)])
         expect(await statusOf("start", extra)).toBe(ocf.generic);
@@ -260,21 +257,24 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
   it("monitor finds the interface down, and well again", async () => {
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).linkDown();
-    await expect
-      .poll(() => agent("monitor"), POLL)
-      .toMatchObject({ status: ocf.generic, stderr: expect.stringContaining("eth0 is down") });
+    await until(async () =>
+      expect(await agent("monitor")).toMatchObject({
+        status: ocf.generic,
+        stderr: expect.stringContaining("eth0 is down"),
+      }),
+    );
     expect(await statusOf("stop")).toBe(ocf.success);
     await lab.node(1).linkUp();
     expect(await statusOf("start")).toBe(ocf.success);
-    await expect.poll(() => statusOf("monitor"), POLL).toBe(ocf.success);
+    await until(async () => expect(await statusOf("monitor")).toBe(ocf.success));
   });
 
   it("the address removed and nft flushed by hand: put back before the next monitor", async () => {
     expect(await statusOf("start")).toBe(ocf.success);
     await lab.node(1).ip("addr", "del", `${lab.vip}/32`, "dev", "lo");
     await lab.node(1).exec(["nft", "flush", "ruleset"]);
-    await expect.poll(() => lab.node(1).ip("addr", "show", "dev", "lo"), POLL).toContain(lab.vip);
-    await expect.poll(() => lab.node(1).exec(["nft", "list", "ruleset"]), POLL).toContain("drop");
+    await until(async () => expect(await lab.node(1).ip("addr", "show", "dev", "lo")).toContain(lab.vip));
+    await until(async () => expect(await lab.node(1).exec(["nft", "list", "ruleset"])).toContain("drop"));
     expect(await statusOf("monitor")).toBe(ocf.success);
   });
 
@@ -399,7 +399,7 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       "mkdir -p $0",
       "cd /usr/bin && for f in *; do [ $f = perl ] || ln -sf /usr/bin/$f $0/$f; done",
     ].join("; ");
-    if (!existsSync(tools)) await lab.node(1).exec(["sh", "-c", without, tools], { timeoutMs: 60_000 });
+    if (!existsSync(tools)) await lab.node(1).exec(["sh", "-c", without, tools]);
     // ocf-shellfuncs appends the usual directories: the agent's own copy must not.
     const functions = path.join(lab.directory, "ocf");
     await lab

@@ -24,7 +24,7 @@ describeNet("pacemaker, a cable", { tools: ["corosync", "pacemakerd", "crm", "pi
     cluster.vip = SERVICE_VIP;
     const parameters = `ip=${SERVICE_VIP} cidr_netmask=24 nic=eth1`;
     await cluster.configure(configuration(TOTAL, { parameters, failureTimeout: FAILURE_TIMEOUT_S }));
-    await cluster.level(NODES, TOTAL, 120_000);
+    await cluster.level(NODES, TOTAL);
   }, LIMIT_MS);
   afterAll(() => {
     yardstick?.stop();
@@ -39,12 +39,12 @@ describeNet("pacemaker, a cable", { tools: ["corosync", "pacemakerd", "crm", "pi
       const outMs = Date.now();
       await cluster.command(["cable", "3", "out"]);
       const pulledMs = Date.now();
-      await cluster.level([1, 2], TOTAL, 120_000);
+      await cluster.level([1, 2], TOTAL);
       // Once at least Pacemaker forgets the failure and tries again.
       await sleep(2 * FAILURE_TIMEOUT_S * 1000);
       const inMs = Date.now();
       await cluster.command(["cable", "3", "in"]);
-      await cluster.level(NODES, TOTAL, 120_000);
+      await cluster.level(NODES, TOTAL);
       const backMs = Date.now();
       await sleep(1000);
       const record = await pings.stop();

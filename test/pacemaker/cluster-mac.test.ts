@@ -11,7 +11,6 @@ import { describeNet } from "../support/lab/describe-net.ts";
 import { Lab } from "../support/lab/lab.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 
-const HOOK_MS = 60_000;
 const AGENT = path.join(projectRoot, "packaging/ocf/ClusterIP");
 const IPADDR2 = "/usr/lib/ocf/resource.d/heartbeat/IPaddr2";
 const VIP = "10.77.0.100";
@@ -155,11 +154,11 @@ describeNet("cluster MAC", { tools: ["ocf-tester", "perl", "md5sum"] }, () => {
   beforeAll(async () => {
     lab = await Lab.create({ nodes: 1 });
     daemon = await startDaemon(lab, lab.node(1), { vips: [] });
-  }, HOOK_MS);
+  });
   afterAll(async () => {
     if (daemon?.running) await daemon.kill("SIGTERM");
     await lab?.close();
-  }, HOOK_MS);
+  });
 
   function environment(parameters: Parameters): Record<string, string> {
     const given = Object.entries({ ip: VIP, nic: "eth0", ...parameters });
@@ -207,18 +206,14 @@ describeNet("cluster MAC", { tools: ["ocf-tester", "perl", "md5sum"] }, () => {
     return clusterMac ?? "refused";
   }
 
-  it.each(cases)(
-    "$name",
-    async ({ host, parameters = {}, expected, ipaddr2: theirs = expected }) => {
-      await lab.node(1).ip("address", "flush", "dev", "eth0");
-      for (const command of host) await lab.node(1).ip(...command.split(" "));
-      const { broadcast } = parameters;
-      expect({
-        ipaddr2: await ipaddr2(parameters),
-        daemon: broadcast === undefined ? await ofDaemon(parameters) : expected,
-        agent: await ofAgent(parameters),
-      }).toEqual({ ipaddr2: theirs, daemon: expected, agent: expected });
-    },
-    HOOK_MS,
-  );
+  it.each(cases)("$name", async ({ host, parameters = {}, expected, ipaddr2: theirs = expected }) => {
+    await lab.node(1).ip("address", "flush", "dev", "eth0");
+    for (const command of host) await lab.node(1).ip(...command.split(" "));
+    const { broadcast } = parameters;
+    expect({
+      ipaddr2: await ipaddr2(parameters),
+      daemon: broadcast === undefined ? await ofDaemon(parameters) : expected,
+      agent: await ofAgent(parameters),
+    }).toEqual({ ipaddr2: theirs, daemon: expected, agent: expected });
+  });
 });

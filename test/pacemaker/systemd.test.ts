@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { StatusBody } from "../../src/api/contract.ts";
-import { until } from "../support/daemon/host-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { projectRoot } from "../support/lab/paths.ts";
 import { type ExecResult, ProcessTable, run, runChecked } from "../support/lab/processes.ts";
+import { until } from "../support/wait.ts";
 
 const VIRTUAL_IP = "vip: 192.0.2.10, nic: eth0, total-nodes: 3";
 const CONFIG = `virtual-ips:\n  - { ${VIRTUAL_IP}, local-node: 1 }\n`;
@@ -18,8 +18,6 @@ const CONFIG_FILE = "/etc/clusteripd/clusteripd.yaml";
 /** Where a Node.js that is too old stands first in PATH. */
 const OLD_NODE = "/opt/old-node";
 const CGROUPS = "/sys/fs/cgroup";
-/** For whatever comes at once on an idle machine. */
-const WITHIN_MS = 60_000;
 
 describeNet("service under systemd", { tools: ["systemd-analyze", "nsenter", "unshare"] }, () => {
   const processes = new ProcessTable();
@@ -31,16 +29,16 @@ describeNet("service under systemd", { tools: ["systemd-analyze", "nsenter", "un
     processes.spawn([path.join(projectRoot, "test/support/pacemaker/machine"), directory, projectRoot], {
       stdio: "ignore",
     });
-    await until(() => inside("systemctl", "show", "--property", "Version"), WITHIN_MS, 100);
+    await until(() => inside("systemctl", "show", "--property", "Version"), 100);
     await makeOldNode();
     filesBefore = await files();
-  }, WITHIN_MS);
+  });
 
   afterAll(async () => {
     await processes.killAll();
     const name = path.basename(directory);
     for (const hierarchy of ["", "systemd", "devices", "unified"]) {
-      await until(() => removeCgroup(path.join(CGROUPS, hierarchy, name)), WITHIN_MS);
+      await until(() => removeCgroup(path.join(CGROUPS, hierarchy, name)));
     }
     rmSync(directory, { recursive: true, force: true });
   });
@@ -114,7 +112,7 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
     expect(await inside("/usr/local/sbin/clusterip", "--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
     await writeConfig(CONFIG);
     await inside("systemctl", "enable", "--now", "clusteripd");
-    await until(status, WITHIN_MS, 200);
+    await until(status, 200);
   });
 
   it("a Node.js that is too old is refused in one sentence", async () => {
@@ -178,7 +176,7 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
       expect(await property("MainPID")).not.toBe(before);
       expect(await property("ActiveState")).toBe("active");
       await serves();
-    }, WITHIN_MS);
+    });
   });
 
   it("stopped, it leaves nothing", async () => {
@@ -188,18 +186,14 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
   });
 
   it("given up, its clean-up takes the programs of the dead daemon away", async () => {
-    await until(
-      async () => {
-        if ((await property("ActiveState")) === "active") await kill();
-        expect(await property("ActiveState")).toBe("failed");
-      },
-      WITHIN_MS,
-      100,
-    );
+    await until(async () => {
+      if ((await property("ActiveState")) === "active") await kill();
+      expect(await property("ActiveState")).toBe("failed");
+    }, 100);
     await until(async () => {
       expect(await property("ExecMainExitTimestamp", "clusteripd-cleanup")).not.toBe("");
       expect(await property("ActiveState", "clusteripd-cleanup")).toBe("inactive");
-    }, WITHIN_MS);
+    });
     await isClean();
   });
 
@@ -224,7 +218,7 @@ Object.defineProperties(process, { versions: { value: versions }, execPath: { va
       "-c",
       `${program}/clusteripd --config ${CONFIG_FILE} >/run/log 2>&1 & echo $! >/run/pid`,
     );
-    await until(() => inside(`${program}/clusterip`, "status"), WITHIN_MS, 200);
+    await until(() => inside(`${program}/clusterip`, "status"), 200);
     await inside("sh", "-c", "kill -KILL $(cat /run/pid)");
     expect(await inside("ip", "-o", "address")).toContain("192.0.2.10/");
     const { stderr } = await install("--uninstall", "--prefix", "/opt/clusteripd");

@@ -8,9 +8,6 @@ import { type Daemon, startDaemon } from "../../../test/support/daemon/daemon.ts
 import type { Contender, ContenderName } from "../contender.ts";
 import type { Site } from "../site.ts";
 
-/** With a hundred virtual IPs on a busy machine. */
-const START_TIMEOUT_MS = 60_000;
-
 type EngineName = "userspace" | "bpf";
 
 interface Variant {
@@ -31,7 +28,7 @@ function contender(engine: EngineName, title: string, variant: Variant = {}): Co
       const starting = site.nodes.map(async (node, index) => {
         const settings = { "total-nodes": site.bucketCount, "local-node": [index + 1], engine };
         const vips = site.vips.map((vip) => ({ vip, ...settings }));
-        return startDaemon(site.lab, node, { vips, env, startTimeoutMs: START_TIMEOUT_MS });
+        return startDaemon(site.lab, node, { vips, env });
       });
       for (const daemon of await Promise.all(starting)) {
         site.daemons.push(daemon);

@@ -3,9 +3,9 @@ import { endianness } from "node:os";
 import { bucketOfHash } from "../../../src/core/bucket.ts";
 import { jhash1word } from "../../../src/index.ts";
 import { type Host, NIC } from "../../../test/support/lab/host.ts";
+import { until } from "../../../test/support/wait.ts";
 import type { Contender } from "../contender.ts";
 import type { Site } from "../site.ts";
-import { until } from "../wait.ts";
 
 /** The seed of the hash: 0 as in clusteripd's default, so that all are asked the same. */
 const SEED = 0;
@@ -131,6 +131,8 @@ export const tapLimit: Contender = {
     site.node.spawn(tap, { stdio: "ignore" });
     // A line for each packet socket of the network namespace, below the titles.
     const sockets = async (): Promise<string> => site.node.exec(["cat", "/proc/net/packet"]);
-    await until("tcpdump captures", async () => (await sockets()).trim().includes("\n"));
+    await until(async () => {
+      if (!(await sockets()).trim().includes("\n")) throw new Error("tcpdump does not capture");
+    });
   },
 };

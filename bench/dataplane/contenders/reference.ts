@@ -4,8 +4,8 @@ import { parseIpv4Address } from "../../../src/model/address.ts";
 import { toClusterMac } from "../../../src/model/mac.ts";
 import { NIC } from "../../../test/support/lab/host.ts";
 import { supportProgram } from "../../../test/support/lab/paths.ts";
+import { Hopeless, until } from "../../../test/support/wait.ts";
 import type { Contender } from "../contender.ts";
-import { until } from "../wait.ts";
 
 export const reference: Contender = {
   name: "reference",
@@ -37,9 +37,9 @@ export const reference: Contender = {
             output += text;
           });
         }
-        await until("the reference captures", async () => {
-          if (!child.running) throw new Error(`the reference did not start: ${output.trim()}`);
-          return output.includes("ready");
+        await until(() => {
+          if (!child.running) throw new Hopeless(`the reference did not start: ${output.trim()}`);
+          if (!output.includes("ready")) throw new Error("the reference does not capture");
         });
       }
     }

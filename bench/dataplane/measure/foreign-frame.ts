@@ -9,13 +9,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Host, NIC } from "../../../test/support/lab/host.ts";
+import { until } from "../../../test/support/wait.ts";
 import { daemonStatus } from "../contenders/clusteripd.ts";
 import { type Flood, type Programs, runFlood } from "../flood-tool.ts";
 import { type FloodFrames, floodFrames, nobodysFrames, type Ownership } from "../flows.ts";
 import { spending } from "../process-cost.ts";
 import type { Runner, Sample } from "../rounds.ts";
 import type { Site } from "../site.ts";
-import { until } from "../wait.ts";
 
 export interface ForeignOptions {
   readonly programs: Programs;
@@ -153,10 +153,11 @@ export async function requireAnswers(site: Site, programs: Programs): Promise<vo
   const before = await sentFrames(site.node);
   await runFlood(programs, site.node, { where: "pass", frames, count: CONTROL_FRAMES });
   // The daemon answers from another thread: give it a moment.
-  await until(
-    `${site.contender.name} answers its own bucket`,
-    async () => (await sentFrames(site.node)) - before >= CONTROL_FRAMES / 2,
-  );
+  await until(async () => {
+    const answers = (await sentFrames(site.node)) - before;
+    if (answers < CONTROL_FRAMES / 2)
+      throw new Error(`${site.contender.name} does not answer its own bucket`);
+  });
 }
 
 async function sentFrames(node: Host): Promise<number> {

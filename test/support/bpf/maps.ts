@@ -4,7 +4,7 @@ import { hashModeNumbers } from "../../../src/core/bucket.ts";
 import { parseMac } from "../../../src/core/mac.ts";
 import { bucketOf, protocolNumbers } from "../../../src/index.ts";
 import type { NativeVirtualIp } from "../../../src/native.ts";
-import { CLUSTER_MAC } from "../daemon/host-tools.ts";
+import { CLUSTER_MAC } from "../daemon/facts.ts";
 
 /** 10.0.0.0 */
 const FIRST_ADDRESS = 0x0a000000;

@@ -1,4 +1,7 @@
-/** A cluster in the lab: a server and a daemon on every node, node i with bucket i, and clients with many addresses. */
+/**
+ * A cluster in the lab, with either engine: a server and a daemon on every node, node i with bucket i, and clients with
+ * many addresses.
+ */
 import { call } from "../../../src/api/client.ts";
 import type { StatusBody, VirtualIpBody } from "../../../src/api/contract.ts";
 import { paths } from "../../../src/api/contract.ts";
@@ -9,7 +12,7 @@ import {
   parseIpv4,
   protocolNumbers,
 } from "../../../src/index.ts";
-import { type Daemon, socketOf, startDaemon } from "../daemon/daemon.ts";
+import { type Daemon, recover, socketOf, startDaemon, type VirtualIpConfig } from "../daemon/daemon.ts";
 import type { Host } from "../lab/host.ts";
 import { Lab, type LabOptions } from "../lab/lab.ts";
 import { type NodeServer, startServer } from "../traffic/traffic.ts";
@@ -28,8 +31,16 @@ export interface ClusterOptions extends Partial<LabOptions> {
   config?: Record<string, unknown>;
   /** Default: what `auto` comes to. */
   engine?: "userspace" | "bpf";
+  /** Of the daemons, unless one is started with another. */
+  env?: Record<string, string>;
   /** Starts what the nodes run instead of the lab's own servers; before the daemons, as at a boot. */
   services?: (lab: Lab) => Promise<void>;
+}
+
+/** How daemons are started: otherwise than the cluster's options say. */
+export interface StartOptions {
+  hashMode?: HashMode;
+  env?: Record<string, string>;
 }
 
 export interface TestFlow {
@@ -44,11 +55,12 @@ export class Cluster {
   readonly hashMode: HashMode;
   readonly totalNodes: number;
   servers: NodeServer[] = [];
-  daemons: Daemon[] = [];
+  readonly daemons = new Map<Host, Daemon>();
   sources: string[] = [];
   clusterMac = "";
   readonly #config: Record<string, unknown>;
   readonly #engine: string;
+  readonly #env: Record<string, string>;
 
   private constructor(lab: Lab, hashMode: HashMode, totalNodes: number, options: ClusterOptions) {
     this.lab = lab;
@@ -56,9 +68,24 @@ export class Cluster {
     this.totalNodes = totalNodes;
     this.#config = options.config ?? {};
     this.#engine = options.engine ?? "auto";
+    this.#env = options.env ?? {};
   }
 
+  /** With a daemon on every node. */
   static async start(options: ClusterOptions = {}): Promise<Cluster> {
+    const cluster = await Cluster.create(options);
+    try {
+      await cluster.startAll();
+      cluster.clusterMac = (await cluster.virtualIpStatus(cluster.lab.node(1))).clusterMac ?? "";
+    } catch (error) {
+      await cluster.close();
+      throw error;
+    }
+    return cluster;
+  }
+
+  /** Without daemons. */
+  static async create(options: ClusterOptions = {}): Promise<Cluster> {
     const { hashMode = "sourceip-sourceport", nodes = 3, totalNodes = nodes, sources = 40 } = options;
     const lab = await Lab.create({ ...options, nodes });
     const cluster = new Cluster(lab, hashMode, totalNodes, options);
@@ -66,8 +93,6 @@ export class Cluster {
       cluster.sources = await lab.addSources(lab.client(), sources);
       if (options.services === undefined) cluster.servers = await startServers(lab);
       else await options.services(lab);
-      cluster.daemons = await Promise.all(lab.nodes.map((node) => cluster.startDaemonOn(node)));
-      cluster.clusterMac = (await cluster.virtualIpStatus(lab.node(1))).clusterMac ?? "";
     } catch (error) {
       await lab.close();
       throw error;
@@ -75,15 +100,42 @@ export class Cluster {
     return cluster;
   }
 
-  startDaemonOn(node: Host, hashMode: HashMode = this.hashMode): Promise<Daemon> {
+  settingsOf(node: Host, hashMode: HashMode = this.hashMode): VirtualIpConfig {
     const bucket = this.lab.nodes.indexOf(node) + 1;
-    const vip = {
-      "total-nodes": this.totalNodes,
-      "local-node": [bucket],
-      hashmode: hashMode,
-      engine: this.#engine,
-    };
-    return startDaemon(this.lab, node, { vips: [vip], config: this.#config });
+    const buckets = { "total-nodes": this.totalNodes, "local-node": [bucket] };
+    return { ...buckets, hashmode: hashMode, engine: this.#engine };
+  }
+
+  async startDaemonOn(node: Host, { hashMode, env = this.#env }: StartOptions = {}): Promise<Daemon> {
+    const options = { vips: [this.settingsOf(node, hashMode)], config: this.#config, env };
+    const daemon = await startDaemon(this.lab, node, options);
+    this.daemons.set(node, daemon);
+    return daemon;
+  }
+
+  async startAll(options?: StartOptions): Promise<void> {
+    await Promise.all(this.lab.nodes.map((node) => this.startDaemonOn(node, options)));
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all([...this.daemons.values()].map((daemon) => daemon.kill("SIGTERM")));
+    this.daemons.clear();
+  }
+
+  /** Ends what a failed test left running. */
+  async recover(): Promise<void> {
+    for (const node of this.lab.nodes) await recover(this.lab, node);
+    this.daemons.clear();
+  }
+
+  daemonOn(node: Host): Daemon {
+    const daemon = this.daemons.get(node);
+    if (daemon === undefined) throw new Error(`${node.name} has no daemon`);
+    return daemon;
+  }
+
+  get url(): string {
+    return `http://${this.lab.vip}:${HTTP_PORT}/`;
   }
 
   bucketOf(flow: TestFlow, hashMode: HashMode = this.hashMode): number {

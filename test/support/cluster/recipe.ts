@@ -9,7 +9,6 @@
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
-import { until } from "../daemon/host-tools.ts";
 import { Document } from "../documents/document.ts";
 import type { Host } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -20,9 +19,6 @@ import { type CapturedFrame, readFrames } from "../wire/frames.ts";
 import { Cluster, type ClusterOptions } from "./cluster.ts";
 
 export const recipes = new Document("docs/recipes.md");
-export const PATIENCE_MS = 60_000;
-/** For the start of a lab, three services and three daemons on a busy machine. */
-export const START_MS = 180_000;
 const SOURCES = 8;
 const FIRST_PORT = 31_000;
 const AT_ONCE = 4;
@@ -57,24 +53,6 @@ export function place(lab: Lab, node: Host, name: string, text: string): string 
   const file = path.join(lab.directoryOf(node), name);
   writeFileSync(file, text);
   return file;
-}
-
-/** Resolves when something on the node listens on the port, of an address that may not be there yet. */
-export async function listening(
-  node: Host,
-  protocol: "tcp" | "udp",
-  address: string,
-  port: number,
-): Promise<void> {
-  const hex = (value: number, digits: number): string =>
-    value.toString(16).toUpperCase().padStart(digits, "0");
-  const octets = address.split(".").reverse();
-  const wanted = `: ${octets.map((octet) => hex(Number(octet), 2)).join("")}:${hex(port, 4)} `;
-  await until(async () => {
-    expect((await node.exec(["cat", `/proc/net/${protocol}`])).includes(wanted), `${node.name}:${port}`).toBe(
-      true,
-    );
-  }, PATIENCE_MS);
 }
 
 export interface Request {
@@ -140,7 +118,7 @@ export class RecipeCluster {
     const requests = await inParallel(sources.length * perSource, AT_ONCE, async (index) => {
       const saddr = sources[index % sources.length] ?? "";
       const flow = { saddr, sport: firstPort + Math.floor(index / sources.length) };
-      const answer = await this.lab.client().exec(client(flow), { timeoutMs: PATIENCE_MS });
+      const answer = await this.lab.client().exec(client(flow));
       return { ...flow, answer };
     });
     await this.expectOwners(recording, dport, requests);

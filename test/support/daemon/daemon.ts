@@ -1,12 +1,13 @@
 /** The daemon and its client, run on a node of the lab as an operator would run them. */
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { stringify } from "yaml";
 import { type Host, NIC } from "../lab/host.ts";
+import { pidsOf } from "../lab/host-state.ts";
 import type { Lab } from "../lab/lab.ts";
 import { clientProgram, daemonProgram } from "../lab/paths.ts";
 import type { ExecOptions, ExecResult, ExitStatus, TrackedProcess } from "../lab/processes.ts";
+import { Hopeless, until } from "../wait.ts";
 
 /** One entry of `virtual-ips:`, in the words of the configuration file. */
 export interface VirtualIpConfig {
@@ -28,8 +29,6 @@ export interface DaemonOptions {
   env?: Record<string, string>;
   /** A command that becomes the daemon, such as setpriv with its options. */
   under?: readonly string[];
-  /** How long the daemon may take until it answers. */
-  startTimeoutMs?: number;
 }
 
 export class Daemon {
@@ -106,24 +105,26 @@ export async function startDaemon(lab: Lab, node: Host, options: DaemonOptions):
   );
   closeSync(logDescriptor);
   const daemon = new Daemon(node, child, { socket, config, log });
-  await waitUntilAnswering(daemon, options.startTimeoutMs ?? 60_000);
+  await answers(daemon);
   return daemon;
 }
 
-async function waitUntilAnswering(daemon: Daemon, timeoutMs: number): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  for (;;) {
-    // The process first: a daemon that refuses to start must not be taken for another one on the same socket.
-    if (daemon.running && (await runClient(daemon.node, daemon.socket, ["status"])).status === 0) return;
-    if (!daemon.running) {
+async function answers(daemon: Daemon): Promise<void> {
+  const { node, socket } = daemon;
+  try {
+    await until(async () => {
+      // The process first: a daemon that refuses to start must not be taken for another one on the same socket.
+      if (daemon.running && (await runClient(node, socket, ["status"])).status === 0) return;
+      if (daemon.running)
+        throw new Error(`clusteripd on ${node.name} does not answer:
+${daemon.log()}`);
       const { code, signal } = await daemon.process.exited;
-      throw new Error(`clusteripd on ${daemon.node.name} ended with ${signal ?? code}:\n${daemon.log()}`);
-    }
-    if (Date.now() > deadline) {
-      await daemon.kill("SIGKILL");
-      throw new Error(`clusteripd on ${daemon.node.name}: no answer in ${timeoutMs} ms:\n${daemon.log()}`);
-    }
-    await sleep(50);
+      throw new Hopeless(`clusteripd on ${node.name} ended with ${signal ?? code}:
+${daemon.log()}`);
+    }, 50);
+  } catch (error) {
+    await daemon.kill("SIGKILL");
+    throw error;
   }
 }
 
@@ -144,4 +145,13 @@ function runClient(
   options?: ExecOptions,
 ): Promise<ExecResult> {
   return node.tryExec([clientProgram, "--socket", socket, ...args], options);
+}
+
+/** Ends what a failed test left running, so that the next one starts on a host without a daemon. */
+export async function recover(lab: Lab, node: Host): Promise<void> {
+  for (const pid of await pidsOf(node, "bin/clusteripd")) process.kill(pid, "SIGKILL");
+  await until(async () => {
+    const { status, stderr } = await clusterip(lab, node, ["cleanup"]);
+    if (status !== 0) throw new Error(stderr);
+  });
 }

@@ -3,9 +3,9 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { projectRoot } from "../lab/paths.ts";
 import { run, runChecked } from "../lab/processes.ts";
+import { until } from "../wait.ts";
 
 /**
  * With PACEMAKER_CHROOT the nodes run in that root file system, which has clusteripd installed (INSTALLED=yes); the
@@ -79,20 +79,18 @@ export class PacemakerCluster {
   }
 
   /** Waits until exactly these nodes share all buckets, none with two more than another; a failure counts for a minute. */
-  async level(nodes: readonly number[], total: number, timeoutMs = 180_000): Promise<Placement> {
-    const deadline = Date.now() + timeoutMs;
-    for (;;) {
-      const placement = this.placement();
-      if (isLevel(placement, nodes, total)) return placement;
-      if (Date.now() > deadline) {
-        const view = await run([...SCRIPT, "in", String(nodes[0]), "crm_mon", "-1rf"], {
-          env: this.#variables(),
-        });
-        throw new Error(
-          `not level over nodes ${nodes} after ${timeoutMs} ms: ${describe(placement)}\n${view.stdout}`,
-        );
-      }
-      await sleep(20);
+  async level(nodes: readonly number[], total: number): Promise<Placement> {
+    try {
+      return await until(() => {
+        const placement = this.placement();
+        if (isLevel(placement, nodes, total)) return placement;
+        throw new Error(`not level over nodes ${nodes}: ${describe(placement)}`);
+      });
+    } catch (error) {
+      const monitor = [...SCRIPT, "in", String(nodes[0]), "crm_mon", "-1rf"];
+      const { stdout } = await run(monitor, { env: this.#variables() });
+      throw new Error(`${error}
+${stdout}`);
     }
   }
 

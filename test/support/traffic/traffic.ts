@@ -1,11 +1,11 @@
 /** Real servers on the nodes and real clients beside them; the programs themselves are in programs/. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Host, NIC } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import { supportProgram } from "../lab/paths.ts";
 import type { TrackedProcess } from "../lab/processes.ts";
+import { Hopeless, until } from "../wait.ts";
 
 export interface ServerOptions {
   tcp?: number[];
@@ -209,17 +209,19 @@ export async function sendFrames(
   await host.exec(argv, { input });
 }
 
-async function outputContains(process: TrackedProcess, text: string, timeoutMs = 60_000): Promise<void> {
+async function outputContains(process: TrackedProcess, text: string): Promise<void> {
   let output = "";
   for (const pipe of [process.child.stdout, process.child.stderr]) {
     pipe?.on("data", (chunk: Buffer | string) => {
       output += chunk.toString();
     });
   }
-  const deadline = Date.now() + timeoutMs;
-  while (!output.includes(text)) {
-    if (!process.running) throw new Error(`the program ended before it was ready:\n${output}`);
-    if (Date.now() > deadline) throw new Error(`no "${text}" in ${timeoutMs} ms:\n${output}`);
-    await sleep(10);
-  }
+  await until(() => {
+    if (output.includes(text)) return;
+    if (!process.running)
+      throw new Hopeless(`the program ended before it was ready:
+${output}`);
+    throw new Error(`no "${text}":
+${output}`);
+  });
 }

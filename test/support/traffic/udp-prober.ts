@@ -5,12 +5,15 @@ import type { Host } from "../lab/host.ts";
 import { supportProgram } from "../lab/paths.ts";
 import type { TrackedProcess } from "../lab/processes.ts";
 
-const POLL_MS = 2;
+/** A datagram that nobody has answered by then counts as lost. */
+const LOST_AFTER_MS = 20_000;
 
 export class UdpProber {
   /** Who answered, by id: more than one name is a duplicate. */
   readonly replies = new Map<string, string[]>();
   readonly #process: TrackedProcess;
+  /** By id: what goes on when the answer is there. */
+  readonly #waiting = new Map<string, () => void>();
   #sent = 0;
 
   private constructor(process: TrackedProcess) {
@@ -40,10 +43,13 @@ export class UdpProber {
   }
 
   /** Sends one datagram, never a second one, and resolves with the node that answered it. */
-  async probe(id: string, saddr: string, sport: number, timeoutMs = 20_000): Promise<string | undefined> {
+  async probe(id: string, saddr: string, sport: number): Promise<string | undefined> {
+    const answered = new Promise<void>((resolve) => {
+      this.#waiting.set(id, resolve);
+    });
     this.send(id, saddr, sport);
-    const deadline = Date.now() + timeoutMs;
-    while (!this.replies.has(id) && Date.now() < deadline) await sleep(POLL_MS);
+    await Promise.race([answered, sleep(LOST_AFTER_MS, undefined, { ref: false })]);
+    this.#waiting.delete(id);
     return this.replies.get(id)?.[0];
   }
 
@@ -55,5 +61,6 @@ export class UdpProber {
   #onReply(line: string): void {
     const [id = "", node = ""] = line.split(" ");
     this.replies.set(id, [...(this.replies.get(id) ?? []), node]);
+    this.#waiting.get(id)?.();
   }
 }

@@ -2,14 +2,12 @@
 
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { readCapture } from "../../../src/pcap/read-capture.ts";
 import { BRIDGE, type Host, NIC } from "../lab/host.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { TrackedProcess } from "../lab/processes.ts";
+import { Hopeless, until, untilSteady } from "../wait.ts";
 
-const START_TIMEOUT_MS = 60_000;
-const FRAMES_TIMEOUT_MS = 30_000;
 /** tcpdump's own buffer in the kernel, in KiB. */
 const BUFFER_KIB = 65_536;
 /** In immediate mode the buffer has slots of this size: with tcpdump's own 256 KiB there would be only 256. */
@@ -28,10 +26,12 @@ export class Capture {
     this.#messages = messages;
   }
 
-  /** Waits until it has so many frames, but not for ever: the caller sees whether they are those. */
+  /** Waits until it has so many frames. */
   async waitFor(frames: number): Promise<void> {
-    const deadline = Date.now() + FRAMES_TIMEOUT_MS;
-    while ((await countFrames(this.file)) < frames && Date.now() < deadline) await sleep(10);
+    await until(async () => {
+      const captured = await countFrames(this.file);
+      if (captured < frames) throw new Error(`${captured} of ${frames} frames in ${this.file}`);
+    });
   }
 
   /** Ends the capture and returns the path of the pcap file. A capture with holes is an error: it proves nothing. */
@@ -45,21 +45,17 @@ export class Capture {
 
   /** Waits until frames on their way through tcpdump have reached the file. */
   async #settled(): Promise<void> {
-    let size = -1;
-    let quietRounds = 0;
-    while (quietRounds < 3) {
-      await sleep(50);
-      const now = (await stat(this.file)).size;
+    await untilSteady(async () => {
       // One that waits for its CPU has frames that are not in the file.
-      quietRounds = now === size && (await this.#isWaiting()) ? quietRounds + 1 : 0;
-      size = now;
-    }
+      await until(() => this.#sleeps());
+      return (await stat(this.file)).size;
+    });
   }
 
-  /** Whether tcpdump sleeps: nothing is there for it. */
-  async #isWaiting(): Promise<boolean> {
+  /** Rejects while tcpdump has something to do. */
+  async #sleeps(): Promise<void> {
     const status = await readFile(`/proc/${this.#tcpdump.pid}/stat`, "utf8");
-    return status.slice(status.lastIndexOf(")")).startsWith(") S");
+    if (!status.slice(status.lastIndexOf(")")).startsWith(") S")) throw new Error("tcpdump does not sleep");
   }
 }
 
@@ -96,13 +92,16 @@ export async function capture(lab: Lab, where: Host, filter = "", nic?: string):
   tcpdump.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     messages += text;
   });
-  const deadline = Date.now() + START_TIMEOUT_MS;
-  while (!messages.includes("listening on")) {
-    if (!tcpdump.running || Date.now() > deadline) {
-      if (tcpdump.running) await tcpdump.kill("SIGKILL");
-      throw new Error(`tcpdump on ${where.name} did not start:\n${messages}`);
-    }
-    await sleep(10);
+  try {
+    await until(() => {
+      if (messages.includes("listening on")) return;
+      const why = `tcpdump on ${where.name} did not start:
+${messages}`;
+      throw tcpdump.running ? new Error(why) : new Hopeless(why);
+    });
+  } catch (error) {
+    await tcpdump.kill("SIGKILL");
+    throw error;
   }
   return new Capture(file, tcpdump, () => messages);
 }

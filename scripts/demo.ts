@@ -122,7 +122,7 @@ class Demo {
     const command = `seq -f 'http://${vip}/?id=curl-%g' ${CURLS} | xargs -n 1 -P 4 curl -s --max-time 10`;
     show(`client# ${command}`);
     // xargs reports a curl that failed by its status; here the answers that are missing tell the same.
-    const { stdout } = await client.tryExec(["sh", "-c", command], { timeoutMs: 120_000 });
+    const { stdout } = await client.tryExec(["sh", "-c", command], { timeoutMs: 900_000 });
     const answers = new Map(
       stdout
         .split("\n")

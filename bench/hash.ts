@@ -59,6 +59,9 @@ async function run(json: string | undefined, isQuick: boolean): Promise<void> {
     record("hash", contenders, rounds, { mode });
     if (mode !== JUDGED_MODE) continue;
     addRatio("hash.batch_vs_scalar_c", rounds, "native-batch");
+    for (const path of ["avx2", "avx512"]) {
+      if (native.batchPaths().includes(path)) addRatio(`hash.${path}_vs_scalar_c`, rounds, `batch-${path}`);
+    }
     addRatio("hash.js_vs_scalar_c", rounds, "typescript");
   }
   for (const [index, name] of native.batchPaths().entries()) {

@@ -71,6 +71,8 @@ const hooks =
 
 export const goals: readonly Goal[] = [
   atMost("hash.batch_vs_scalar_c", 0.35, "time for a hash, batch through N-API against a scalar C loop"),
+  atMost("hash.avx2_vs_scalar_c", 0.3, "the same, the batch kept to AVX2"),
+  atMost("hash.avx512_vs_scalar_c", 0.2, "the same, the batch kept to AVX-512"),
   atMost("hash.js_vs_scalar_c", 2, "the same, TypeScript against the scalar C loop"),
   atMost("drop.userspace_vs_nft", 1.1, "cost of a foreign frame, engine userspace against the nft rule"),
   atMost("drop.bpf_vs_nft", 0.25, "the same, engine bpf with XDP in front"),

@@ -20,6 +20,11 @@ export const equivalents: readonly Equivalent[] = [
     why: "Every number below 0 says that there are no ports.",
   },
   {
+    file: "native/verdict/hash.h",
+    from: "wire = __builtin_bswap32(wire);",
+    why: "Compiled for big-endian machines only.",
+  },
+  {
     file: "native/userspace/judge.cc",
     from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
     to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 3, 2));",

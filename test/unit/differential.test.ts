@@ -8,7 +8,6 @@
  */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { hashModes } from "../../src/core/bucket.ts";
 import {
   type Classification,
   type ClassifyTarget,
@@ -17,11 +16,11 @@ import {
   packetTypes,
 } from "../../src/core/classify.ts";
 import { reasonCatalogue, reasonOf, reasons } from "../../src/core/verdict.ts";
-import { bucketMask } from "../../src/model/bucket-set.ts";
 import type { NativeHashSettings } from "../../src/native.ts";
 import { buildFrame } from "../../src/verdict-table/build-frame.ts";
 import { formatRow, formatSettings, parseTable } from "../../src/verdict-table/rows.ts";
 import {
+  nativeSettings,
   Random,
   randomFrames,
   randomTargets,
@@ -37,15 +36,7 @@ const seed = Number(process.env["DIFFERENTIAL_SEED"] ?? Date.now() & 0x7fffffff)
 type JudgeClass = new (virtualIps: readonly NativeHashSettings[]) => NativeJudge;
 
 function newJudge(Judge: JudgeClass, targets: readonly ClassifyTarget[]): NativeJudge {
-  return new Judge(
-    targets.map(({ address, hashMode, bucketCount, hashInit, localBuckets }) => ({
-      addressHost: address,
-      hashMode: hashModes.indexOf(hashMode),
-      bucketCount,
-      hashInit,
-      localMask: bucketMask(localBuckets),
-    })),
-  );
+  return new Judge(targets.map(nativeSettings));
 }
 
 /** The verdict of an interface with several virtual IPs: that of the one whose address the packet has. */

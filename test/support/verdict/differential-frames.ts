@@ -5,6 +5,8 @@
 import { hashModes } from "../../../src/core/bucket.ts";
 import { type ClassifyTarget, type PacketType, packetTypes } from "../../../src/core/classify.ts";
 import { formatIpv4, parseIpv4 } from "../../../src/core/ipv4.ts";
+import { bucketMask } from "../../../src/model/bucket-set.ts";
+import type { NativeHashSettings } from "../../../src/native.ts";
 import { buildFrame } from "../../../src/verdict-table/build-frame.ts";
 import { TABLE_VIP } from "../../../src/verdict-table/rows.ts";
 
@@ -51,6 +53,18 @@ export type Targets = readonly [ClassifyTarget, ...ClassifyTarget[]];
 export interface TestFrame {
   readonly frame: Uint8Array;
   readonly packetType: PacketType;
+}
+
+/** A virtual IP as the addons take it. */
+export function nativeSettings(target: ClassifyTarget): NativeHashSettings {
+  const { address, hashMode, bucketCount, hashInit, localBuckets } = target;
+  return {
+    addressHost: address,
+    hashMode: hashModes.indexOf(hashMode),
+    bucketCount,
+    hashInit,
+    localMask: bucketMask(localBuckets),
+  };
 }
 
 const types = Object.keys(packetTypes) as [PacketType, ...PacketType[]];

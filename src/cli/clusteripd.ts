@@ -129,11 +129,10 @@ function engineSet(addon: NativeAddon, config: Config, log: Log): EngineSet {
   };
   return new EngineSet({
     userspace: new UserspaceEngine(addon, TUN_NAME, config),
-    findBpf: () => {
-      const { native, whyNot = "it is not built" } = findBpfSupport();
-      return native === undefined
-        ? whyNot
-        : new BpfEngine(native, options, (nic, sentence) => log.warn({ nic }, sentence));
+    findBpf: async () => {
+      const { native, whyNot } = await findBpfSupport();
+      if (native === undefined) return { whyNot };
+      return { engine: new BpfEngine(native, options, (nic, sentence) => log.warn({ nic }, sentence)) };
     },
     removePrograms,
     preferred: process.env[variables.auto] === "userspace" ? "userspace" : "bpf",

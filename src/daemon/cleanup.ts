@@ -2,7 +2,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
-import type { Engine } from "../engine/engine.ts";
 import { UserspaceEngine } from "../engine/userspace.ts";
 import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
@@ -39,7 +38,7 @@ export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup
   try {
     return await removeAll(await listLinks(), socket, forgets);
   } finally {
-    lock?.close();
+    await lock?.close();
   }
 }
 
@@ -48,23 +47,23 @@ export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup
  * clean-ups: the resource agents of a clone may stop all at once. undefined where the device cannot be made: without
  * the addon or the privilege no daemon can either.
  */
-async function takeLock(): Promise<Engine | undefined> {
+async function takeLock(): Promise<UserspaceEngine | undefined> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS;
   for (;;) {
     const device = (await listLinks()).find(({ name }) => name === TUN_NAME);
     // A daemon sets its device up at once; a clean-up never does.
     if (device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
-    const lock = tryLock();
+    const lock = await tryLock();
     if (lock === undefined && device !== undefined) throw alreadyRunning();
     if (lock !== "held") return lock;
     await sleep(LOCK_INTERVAL_MS);
   }
 }
 
-function tryLock(): Engine | "held" | undefined {
+async function tryLock(): Promise<UserspaceEngine | "held" | undefined> {
   try {
     const engine = new UserspaceEngine(loadNative(), TUN_NAME, { workers: 1, foreignSampling: 1 });
-    engine.open();
+    await engine.open();
     return engine;
   } catch (error) {
     return isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING") ? "held" : undefined;
@@ -88,8 +87,8 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   for (const link of links) {
     try {
       const left = await removeStalePrograms(link, removePrograms);
-      if (left === "removed") judged.push(link);
-      else if (typeof left === "object") failed.push(left.unknown);
+      if (left.outcome === "removed") judged.push(link);
+      else if (left.outcome === "unknown") failed.push(left.why);
     } catch (error) {
       failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
     }

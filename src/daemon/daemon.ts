@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { Mutex } from "../core/mutex.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { type HostEvent, HostEvents, type WatchNft } from "../host/events.ts";
 import { type Link, listLinks } from "../host/ip.ts";
@@ -28,7 +29,6 @@ import { Claims } from "./claims.ts";
 import { type FoundNetwork, findNetwork } from "./find-network.ts";
 import { whyBroken, whyStuck } from "./health.ts";
 import type { Log } from "./log.ts";
-import { Mutex } from "./mutex.ts";
 import type { HostProblem } from "./problems.ts";
 import { requireSame, requireSameBucket } from "./require-same.ts";
 import {
@@ -102,6 +102,7 @@ export class Daemon {
   #repairTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
   #watchTimer: NodeJS.Timeout | undefined;
+  #isWatching = false;
   #isStopping = false;
 
   constructor({ engines, state, sendFrame, watchNft, log }: DaemonParts) {
@@ -121,21 +122,19 @@ export class Daemon {
   async start(configured: readonly VirtualIp[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
-      this.#engines.open();
+      await this.#engines.open();
       try {
-        if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
+        await configureTun(this.#engines.device);
         await this.#saved.start(configured);
       } catch (error) {
-        this.#engines.close();
+        await this.#engines.close();
         throw error;
       }
     });
     this.#followClaims();
     this.#events.start();
     this.#schedulePoll();
-    this.#watchTimer = setInterval(() => {
-      if (!this.#serving.isJudging() || !this.#serving.isPlaced()) this.#repairSoon();
-    }, WATCH_MS);
+    this.#watchTimer = setInterval(() => void this.#watch(), WATCH_MS);
     this.#log.info({ virtualIps: this.#vips() }, "serving");
   }
 
@@ -156,7 +155,7 @@ export class Daemon {
         await sleep(STOP_RETRY_MS);
         left = await this.#serving.withdraw(all);
       }
-      this.#engines.close();
+      await this.#engines.close();
     });
     if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", left.join(" "));
     this.#log.info("stopped; everything is removed");
@@ -171,7 +170,12 @@ export class Daemon {
         );
       }
       requireRoom(this.#serving.current.size);
-      const added = resolveVirtualIp(settings, "request", await this.#serving.lookAtLinks(), this.#engines);
+      const added = await resolveVirtualIp(
+        settings,
+        "request",
+        await this.#serving.lookAtLinks(),
+        this.#engines,
+      );
       await this.#saved.change(new Map(this.#serving.current).set(settings.address, added));
       const { address: vip, nic, localBuckets } = settings;
       this.#log.info(inKernelWords({ vip, nic, localBuckets }), "added");
@@ -198,7 +202,7 @@ export class Daemon {
     return this.#transaction(async () => {
       const { settings, localBuckets } = this.#asked(address);
       const next = changeBuckets(localBuckets, parseBucketChange(change), settings.bucketCount);
-      this.#saved.setBuckets(address, next);
+      await this.#saved.setBuckets(address, next);
       this.#log.info(inKernelWords({ vip: settings.address, change, localBuckets: next }), "buckets moved");
       return next;
     });
@@ -242,7 +246,7 @@ export class Daemon {
       if (!create) this.#served(address); // refuses
       requireRoom(this.#serving.current.size);
       const links = await this.#serving.lookAtLinks();
-      const added = resolveVirtualIp(settings, "request", links, this.#engines);
+      const added = await resolveVirtualIp(settings, "request", links, this.#engines);
       const link = links.find(({ name }) => name === added.settings.nic);
       // Not set up in vain: the agent may have to ask again until the cable is in.
       if (check && link !== undefined && !(link.isUp && link.hasCarrier)) {
@@ -253,27 +257,28 @@ export class Daemon {
     }
     requireSame(served, { ...settings, nic: this.#serving.ownNameOf(settings.nic) });
     if (!served.localBuckets.includes(bucket)) {
-      this.#saved.setBuckets(address, takeBucket(served.localBuckets, bucket));
+      await this.#saved.setBuckets(address, takeBucket(served.localBuckets, bucket));
     }
     return [];
   }
 
   /** Gives the bucket up again where it is not answered: the next owner can. */
   async #requireAnswered(address: Address, bucket: number, before: readonly Link[]): Promise<void> {
-    const why = (): string | undefined => whyBroken(this.#serving, this.#engines, this.#served(address));
+    const why = (): Promise<string | undefined> =>
+      whyBroken(this.#serving, this.#engines, this.#served(address));
     const { nic } = this.#served(address).settings;
     // Some drivers take the link down for a moment when a program is attached.
     const hadCarrier = before.find(({ name }) => name === nic)?.hasCarrier === true;
     const deadline = performance.now() + (hadCarrier ? LINK_RETURN_MS : 0);
     // With the first bucket the virtual IP has just come: nobody has looked yet whether it can be reached.
     if (before.length > 0) await this.#serving.lookAtReach();
-    while (why() !== undefined && performance.now() < deadline) {
+    while ((await why()) !== undefined && performance.now() < deadline) {
       await sleep(LINK_INTERVAL_MS);
       await this.#serving.repair();
     }
-    const reason = why();
+    const reason = await why();
     if (reason === undefined) return;
-    this.#release(this.#served(address), bucket);
+    await this.#release(this.#served(address), bucket);
     throw new ClusterIpError("CLUSTERIP_BROKEN", `${reason} Bucket ${bucket} is not taken.`);
   }
 
@@ -299,10 +304,10 @@ export class Daemon {
     return wanted && { ...wanted, nic: this.#serving.ownNameOf(wanted.nic) };
   }
 
-  #release(served: AskedVirtualIp, bucket: number): BucketSet {
+  async #release(served: AskedVirtualIp, bucket: number): Promise<BucketSet> {
     const { address } = served.settings;
     const localBuckets = releaseBucket(served.localBuckets, bucket);
-    this.#saved.setBuckets(address, localBuckets);
+    await this.#saved.setBuckets(address, localBuckets);
     this.#log.info(inKernelWords({ vip: address, ownBucket: bucket, localBuckets }), "bucket released");
     if (localBuckets.length === 0 && served.origin === "request") this.#removeEmpty(address);
     return localBuckets;
@@ -333,16 +338,23 @@ export class Daemon {
     if (isWaiting(served)) {
       throw new ClusterIpError("CLUSTERIP_BROKEN", served.why.message, { cause: served.why });
     }
-    const why = whyBroken(this.#serving, this.#engines, served);
-    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", why);
+    const { current } = this.#serving;
+    const why = await whyBroken(this.#serving, this.#engines, served);
+    if (why === undefined) return;
+    // The steps of a change that has come in between are no fault.
+    if (this.#serving.isChanging || this.#serving.current !== current) {
+      return this.checkBucket(address, bucket, wanted);
+    }
+    throw new ClusterIpError("CLUSTERIP_BROKEN", why);
   }
 
   /**
    * Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. It
    * does not wait for a change that runs: each step of that has a time limit of its own.
    */
-  whyStuck(): string | undefined {
-    return this.#serving.isChanging ? undefined : whyStuck(this.#engines, this.#serving.bindings);
+  async whyStuck(): Promise<string | undefined> {
+    if (this.#serving.isChanging) return undefined;
+    return whyStuck(this.#engines, this.#serving.bindings);
   }
 
   /** Resolves when all are sent; the first is sent at once. */
@@ -370,7 +382,7 @@ export class Daemon {
         const { address } = settings;
         served.delete(address);
         waiting.delete(address);
-        const next = this.#reloaded(settings, this.#saved.find(address), links);
+        const next = await this.#reloaded(settings, this.#saved.find(address), links);
         if (!isWaiting(next)) served.set(address, next);
         // What is answered now is not given up for an interface that is not there: that is a slip of the pen.
         else if (!isMissingOnHost(next.why) || this.#serving.current.has(address)) throw next.why;
@@ -381,11 +393,11 @@ export class Daemon {
     });
   }
 
-  #reloaded(
+  async #reloaded(
     settings: VirtualIp,
     before: ServedVirtualIp | WaitingVirtualIp | undefined,
     links: readonly Link[],
-  ): ServedVirtualIp | WaitingVirtualIp {
+  ): Promise<ServedVirtualIp | WaitingVirtualIp> {
     const origin = "config" as const;
     const next = { settings, origin, localBuckets: settings.localBuckets };
     if (before === undefined) return resolveOrWait(next, links, this.#engines);
@@ -398,7 +410,7 @@ export class Daemon {
       return { ...before, settings, origin, localBuckets };
     }
     const wasServed = !isWaiting(before) && before.settings.nic === settings.nic;
-    const resolved = resolveOrWait({ ...next, localBuckets, wasServed }, links, this.#engines);
+    const resolved = await resolveOrWait({ ...next, localBuckets, wasServed }, links, this.#engines);
     if (isWaiting(resolved) || isWaiting(before) || !isSetUpAlike(before, resolved)) return resolved;
     return { ...resolved, isAdopted: before.isAdopted };
   }
@@ -435,7 +447,7 @@ export class Daemon {
     });
   }
 
-  #statusOf(virtualIp: ServedVirtualIp): VirtualIpStatus {
+  #statusOf(virtualIp: ServedVirtualIp): Promise<VirtualIpStatus> {
     const served = this.#serving.current.get(virtualIp.settings.address) ?? virtualIp;
     return virtualIpStatus(served, this.#engines);
   }
@@ -490,6 +502,17 @@ export class Daemon {
   /** A virtual IP that has come into service is asked for on the LAN; it is served meanwhile. */
   #followClaims(): void {
     this.#claims.follow(this.#serving.current, this.#serving.links);
+  }
+
+  /** A change puts programs and addresses on and takes them off: that is looked at when it is over. */
+  async #watch(): Promise<void> {
+    if (this.#isWatching || this.#serving.isChanging) return;
+    this.#isWatching = true;
+    try {
+      if (!(await this.#serving.isJudging()) || !this.#serving.isPlaced()) this.#repairSoon();
+    } finally {
+      this.#isWatching = false;
+    }
   }
 
   /** Our tables come back at once; everything else when the burst of events is over. */

@@ -77,7 +77,7 @@ export class SavedServing {
     this.#serving.rememberBridges(this.#state.readBridges());
     const wasOurs = new Set(saved.flatMap((v) => (v.isAdopted || v.isWaiting ? [] : [v.settings.address])));
     const links = await this.#serving.lookAtLinks();
-    const { served, waiting } = this.#resolveAll(asked.values(), links);
+    const { served, waiting } = await this.#resolveAll(asked.values(), links);
     for (const [address, virtualIp] of served) {
       // Our mark on it may have been lost with the daemon.
       if (wasOurs.has(address)) served.set(address, { ...virtualIp, isAdopted: false });
@@ -126,7 +126,7 @@ export class SavedServing {
   }
 
   /** A move of buckets, which starts no process. */
-  setBuckets(address: Address, localBuckets: BucketSet): void {
+  async setBuckets(address: Address, localBuckets: BucketSet): Promise<void> {
     const { current } = this.#serving;
     const waits = this.#waiting.get(address);
     if (waits !== undefined) {
@@ -139,7 +139,7 @@ export class SavedServing {
     if (served === undefined) return;
     this.#save(new Map(current).set(address, { ...served, localBuckets }), this.#waiting);
     try {
-      this.#serving.setBuckets(address, localBuckets);
+      await this.#serving.setBuckets(address, localBuckets);
     } catch (error) {
       this.#saveAgain(current, this.#waiting);
       throw error;
@@ -153,7 +153,7 @@ export class SavedServing {
       const triesAll = performance.now() >= this.#retryAt;
       const due = [...this.#waiting.values()].filter(({ why }) => triesAll || isMissingOnHost(why));
       if (triesAll) this.#retryAt = performance.now() + RETRY_MS;
-      const { served, waiting } = this.#resolveAll(due, this.#serving.links);
+      const { served, waiting } = await this.#resolveAll(due, this.#serving.links);
       const next = new Map([...this.#waiting, ...waiting]);
       for (const address of served.keys()) next.delete(address);
       await this.#serveEach(served.values(), next);
@@ -168,14 +168,17 @@ export class SavedServing {
       this.#saveAgain(this.#serving.current, this.#waiting);
   }
 
-  #resolveAll(
+  async #resolveAll(
     asked: Iterable<AskedVirtualIp>,
     links: readonly Link[],
-  ): { readonly served: Map<Address, ServedVirtualIp>; readonly waiting: Map<Address, WaitingVirtualIp> } {
+  ): Promise<{
+    readonly served: Map<Address, ServedVirtualIp>;
+    readonly waiting: Map<Address, WaitingVirtualIp>;
+  }> {
     const served = new Map<Address, ServedVirtualIp>();
     const waiting = new Map<Address, WaitingVirtualIp>();
     for (const entry of asked) {
-      const resolved = resolveOrWait(entry, links, this.#engines);
+      const resolved = await resolveOrWait(entry, links, this.#engines);
       if (isWaiting(resolved)) waiting.set(entry.settings.address, resolved);
       else served.set(entry.settings.address, resolved);
     }

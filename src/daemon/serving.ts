@@ -13,7 +13,7 @@
  * other kind, the tables lift the guard: that one has let go by then, or both would deliver.
  */
 import { ClusterIpError, messageOf } from "../core/errors.ts";
-import type { Engine } from "../engine/engine.ts";
+import { deviceOf, type Engine, isJudging } from "../engine/engine.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import { arpIgnoreOf, type Link, listLinks, type OwnAddress, type PlacedAddress } from "../host/ip.ts";
 import { renderTables } from "../host/nft.ts";
@@ -120,8 +120,11 @@ export class Serving {
   }
 
   /** Whether every engine whose program others can take away has it in place; cheap. */
-  isJudging(): boolean {
-    return this.bindings.every(({ nic, engine }) => this.#engines.of(engine).isJudging?.(nic) !== false);
+  async isJudging(): Promise<boolean> {
+    const all = await Promise.all(
+      this.bindings.map(({ nic, engine }) => isJudging(this.#engines.of(engine), nic)),
+    );
+    return all.every(Boolean);
   }
 
   /** Whether every address is where it has to be by the sysctls of its interface, which change without an event; cheap. */
@@ -158,7 +161,7 @@ export class Serving {
   async removeStale(keep: ServedMap): Promise<void> {
     const links = await this.lookAtLinks();
     throwIfFailed(await removeEachAddress(staleAddresses(links, this.#ownAddresses(keep.values()))));
-    const adopting = [...keep.values()].filter((virtualIp) => this.#judgesInPlace(virtualIp));
+    const adopting = [...keep.values()].filter((v) => this.#engineOf(v).capabilities.outlivesDaemon);
     const kept = new Set(adopting.map(({ settings }) => settings.nic));
     for (const link of this.#links) if (!kept.has(link.name)) await this.#removeStalePrograms(link);
   }
@@ -166,9 +169,10 @@ export class Serving {
   async #removeStalePrograms(link: Link): Promise<void> {
     const { name: nic } = link;
     try {
-      const left = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
-      if (typeof left === "object") this.#log.warn({ nic }, left.unknown);
-      else if (left === "removed") this.#log.warn({ nic }, "removed the programs of a dead daemon");
+      const removal = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
+      if (removal.outcome === "unknown") this.#log.warn({ nic }, removal.why);
+      else if (removal.outcome === "removed")
+        this.#log.warn({ nic }, "removed the programs of a dead daemon");
     } catch (error) {
       // One of many interfaces, on which perhaps nothing is served: no reason to serve nothing at all.
       this.#log.error({ nic, error: messageOf(error) }, "the programs of a dead daemon are not removed");
@@ -206,10 +210,10 @@ export class Serving {
       const leaving = [...this.#current.values()].filter((v) => addresses.has(v.settings.address));
       this.#current = new Map([...this.#current].filter(([address]) => !addresses.has(address)));
       for (const virtualIp of leaving) this.#withdrawn.set(virtualIp.settings.address, virtualIp);
-      const silenced = leaving.flatMap((virtualIp) =>
-        this.#attempt(virtualIp, () => this.#silence(virtualIp)),
-      );
-      failures = [...silenced, ...(await this.#removeWithdrawn())];
+      for (const virtualIp of leaving) {
+        failures = [...failures, ...(await this.#attempt(virtualIp, () => this.#silence(virtualIp)))];
+      }
+      failures = [...failures, ...(await this.#removeWithdrawn())];
       failures = [
         ...failures,
         ...(await this.#attemptAsync({}, () => this.#reach.restoreUnserved(this.#current, this.#links))),
@@ -227,9 +231,10 @@ export class Serving {
   }
 
   /** An engine that judges in place goes on as the guard of an address that is still there. */
-  #silence(virtualIp: ServedVirtualIp): void {
-    if (this.#judgesInPlace(virtualIp)) this.#engineOf(virtualIp).setBuckets(virtualIp.settings.address, []);
-    else this.#detach(virtualIp);
+  async #silence(virtualIp: ServedVirtualIp): Promise<void> {
+    const { address } = virtualIp.settings;
+    if (this.#judgesInPlace(virtualIp)) await this.#engineOf(virtualIp).setBuckets(address, []);
+    else await this.#detach(virtualIp);
   }
 
   /** Takes away what is left of what was withdrawn: addresses, then programs and tables. */
@@ -237,7 +242,7 @@ export class Serving {
     if (this.#withdrawn.size === 0 && this.#tables.areKnown) return [];
     const links = await this.#lookOrKnown();
     const present = [...this.#withdrawn.values()].flatMap((virtualIp) =>
-      withdrawnPlaces(virtualIp, this.#engineOf(virtualIp).device, links),
+      withdrawnPlaces(virtualIp, deviceOf(this.#engineOf(virtualIp)), links),
     );
     // The interface's address goes first: from then on nobody resolves it here.
     const failed = await removeEachAddress([...present].reverse());
@@ -248,7 +253,7 @@ export class Serving {
     }));
     for (const [address, virtualIp] of this.#withdrawn) {
       if (failed.some((failure) => failure.address.vip === address)) continue;
-      const left = this.#attempt(virtualIp, () => this.#detach(virtualIp));
+      const left = await this.#attempt(virtualIp, () => this.#detach(virtualIp));
       if (left.length === 0) this.#withdrawn.delete(address);
       failures.push(...left);
     }
@@ -339,7 +344,7 @@ export class Serving {
       );
     for (const attaching of plan.attachFirst) await attach(attaching);
     // Programs that a dead daemon left and this one goes on with accept what that one served besides, too.
-    if (plan.attachFirst.length > 0) this.#engines.removeStaleVirtualIps();
+    if (plan.attachFirst.length > 0) await this.#engines.removeStaleVirtualIps();
     for (const virtualIp of plan.detachFirst) await detach(virtualIp);
     await step(
       () => this.#setTables(superset),
@@ -378,10 +383,10 @@ export class Serving {
   }
 
   /** Moves buckets only: no process is started, the engine alone changes. */
-  setBuckets(address: Address, localBuckets: BucketSet): void {
+  async setBuckets(address: Address, localBuckets: BucketSet): Promise<void> {
     const virtualIp = this.#current.get(address);
     if (virtualIp === undefined) return;
-    this.#engineOf(virtualIp).setBuckets(address, localBuckets);
+    await this.#engineOf(virtualIp).setBuckets(address, localBuckets);
     this.#current = new Map(this.#current).set(address, { ...virtualIp, localBuckets });
   }
 
@@ -424,16 +429,11 @@ export class Serving {
     this.#problems = [...this.#findProblems(), ...failures];
   }
 
-  #attempt({ settings }: ServedVirtualIp, act: () => void): readonly HostProblem[] {
-    try {
-      act();
-      return [];
-    } catch (error) {
-      return [this.#failure({ vip: settings.address }, error)];
-    }
+  #attempt({ settings }: ServedVirtualIp, act: () => Promise<void>): Promise<readonly HostProblem[]> {
+    return this.#attemptAsync({ vip: settings.address }, act);
   }
 
-  async #attemptAsync(concerns: Concerns, act: () => void | Promise<void>): Promise<readonly HostProblem[]> {
+  async #attemptAsync(concerns: Concerns, act: () => Promise<void>): Promise<readonly HostProblem[]> {
     try {
       await act();
       return [];
@@ -450,10 +450,10 @@ export class Serving {
 
   async #repairDevice(): Promise<void> {
     const { device } = this.#engines;
-    if (device === undefined || this.#current.size === 0) return;
+    if (this.#current.size === 0) return;
     const link = this.linkOf(device);
     if (link?.isUp === true && tunFilterIsLoose(device)) return;
-    if (link === undefined) this.#engines.reopenDevice();
+    if (link === undefined) await this.#engines.reopenDevice();
     await configureTun(device);
     this.#count("device", `${device} was changed or removed by somebody else; put back`);
     await this.lookAtLinks();
@@ -482,19 +482,19 @@ export class Serving {
     return { stale, failures };
   }
 
-  #repairBinding({ nic, engine: name }: Binding): void {
+  async #repairBinding({ nic, engine: name }: Binding): Promise<void> {
     const engine = this.#engines.of(name);
     const ifindex = this.linkOf(nic)?.ifindex;
     if (engine.boundIfindex(nic) === ifindex) {
-      if (engine.restoreNic?.(nic) !== true) return;
-      if (engine.device === undefined) {
+      const { restored } = await engine.restoreNic(nic);
+      if (restored === "programs") {
         this.#count("program", `the programs on ${nic} were removed by somebody else; put back`);
-      } else {
+      } else if (restored === "capture") {
         this.#count("nic", `${nic} was away or down, and its capture missed frames; opened again`);
       }
       return;
     }
-    engine.bindNic(nic, ifindex);
+    await engine.bindNic(nic, ifindex);
     if (ifindex === undefined) this.#log.warn({ nic }, "the interface is gone; waiting for it");
     else this.#count("nic", `${nic} is back as interface ${ifindex}; serving again`);
   }
@@ -566,19 +566,19 @@ export class Serving {
   }
 
   #judgesInPlace(virtualIp: ServedVirtualIp): boolean {
-    return this.#engineOf(virtualIp).device === undefined;
+    return this.#engineOf(virtualIp).placement === "in-place";
   }
 
-  #attach(virtualIp: ServedVirtualIp): void {
+  async #attach(virtualIp: ServedVirtualIp): Promise<void> {
     const engine = this.#engineOf(virtualIp);
     const { nic } = virtualIp.settings;
-    engine.attach(toEngine(inForce(virtualIp)));
+    await engine.attach(toEngine(inForce(virtualIp)));
     const ifindex = this.linkOf(nic)?.ifindex;
-    if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
+    if (engine.boundIfindex(nic) !== ifindex) await engine.bindNic(nic, ifindex);
   }
 
-  #detach(virtualIp: ServedVirtualIp): void {
-    this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
+  async #detach(virtualIp: ServedVirtualIp): Promise<void> {
+    await this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
   }
 
   #render(virtualIps: Iterable<ServedVirtualIp>): string {
@@ -597,7 +597,7 @@ export class Serving {
   /** Every address that we set, by the links as of the last look: on the engine's device first. */
   #ownAddresses(virtualIps: Iterable<ServedVirtualIp>): PlacedAddress[] {
     return [...virtualIps].flatMap((virtualIp) =>
-      placesOf(virtualIp, this.#engineOf(virtualIp).device, this.#links),
+      placesOf(virtualIp, deviceOf(this.#engineOf(virtualIp)), this.#links),
     );
   }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { BucketCounters, NicCounters, Tally } from "../engine/engine.ts";
-import type { EngineSet } from "../engine/engine-set.ts";
+import type { EngineAvailability, EngineSet } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
 import { packageRoot } from "../native.ts";
@@ -45,18 +45,12 @@ export interface NicStatus extends NicCounters {
   readonly ifindex: number | undefined;
 }
 
-export interface EngineStatus {
-  readonly isAvailable: boolean;
-  /** half a sentence */
-  readonly whyNot?: string;
-}
-
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly device: string | undefined;
-  readonly engines: Readonly<Record<EngineName, EngineStatus>>;
+  readonly engines: Readonly<Record<EngineName, EngineAvailability>>;
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];
   /** what somebody else changed on this host and the daemon put back */
@@ -78,9 +72,12 @@ export function packageVersion(): string {
   return knownVersion;
 }
 
-export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {
+export async function virtualIpStatus(
+  virtualIp: ServedVirtualIp,
+  engines: EngineSet,
+): Promise<VirtualIpStatus> {
   const { settings, clusterMac, localBuckets, origin, engine } = virtualIp;
-  const counters = engines.of(engine).counters(settings.address);
+  const counters = await engines.of(engine).counters(settings.address);
   return {
     vip: settings.address,
     nic: settings.nic,
@@ -114,32 +111,30 @@ export function waitingStatus({ settings, origin, localBuckets, why }: WaitingVi
   };
 }
 
-export function daemonStatus(
+export async function daemonStatus(
   serving: Serving,
   saved: SavedServing,
   engines: EngineSet,
   problems: readonly HostProblem[],
   startedAt: number,
-): DaemonStatus {
-  const whyNoBpf = engines.whyNoBpf;
+): Promise<DaemonStatus> {
   return {
     version: packageVersion(),
     pid: process.pid,
     uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
     device: engines.device,
-    engines: {
-      userspace: { isAvailable: true },
-      bpf: { isAvailable: whyNoBpf === undefined, ...(whyNoBpf === undefined ? {} : { whyNot: whyNoBpf }) },
-    },
-    virtualIps: saved.all.map((asked) =>
-      isWaiting(asked) ? waitingStatus(asked) : virtualIpStatus(asked, engines),
+    engines: await engines.availability(),
+    virtualIps: await Promise.all(
+      saved.all.map((asked) => (isWaiting(asked) ? waitingStatus(asked) : virtualIpStatus(asked, engines))),
     ),
-    nics: serving.bindings.map(({ nic, engine }) => ({
-      nic,
-      engine,
-      ifindex: engines.of(engine).boundIfindex(nic),
-      ...engines.of(engine).nicCounters(nic),
-    })),
+    nics: await Promise.all(
+      serving.bindings.map(async ({ nic, engine }) => ({
+        nic,
+        engine,
+        ifindex: engines.of(engine).boundIfindex(nic),
+        ...(await engines.of(engine).nicCounters(nic)),
+      })),
+    ),
     repairs: serving.repairs,
     problems,
   };

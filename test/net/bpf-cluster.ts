@@ -1,6 +1,5 @@
 /** A cluster with engine "bpf" on every node, node i with bucket i, and what its tests do to it. */
 import path from "node:path";
-import { findBpfSupport } from "../../src/engine/bpf-support.ts";
 import { bucketOf, parseIpv4, protocolNumbers } from "../../src/index.ts";
 import { type Daemon, startDaemon, type VirtualIpConfig } from "../lab/daemon.ts";
 import type { Host } from "../lab/host.ts";
@@ -81,12 +80,6 @@ export async function removePrograms(node: Host): Promise<void> {
   const [{ ifindex } = { ifindex: 0 }] = JSON.parse(await node.ip("-json", "link", "show", "eth0")) as {
     ifindex: number;
   }[];
-  const script = `process.exit(require(${JSON.stringify(addon)}).removePrograms(${ifindex}) ? 0 : 1)`;
+  const script = `require(${JSON.stringify(addon)}).removePrograms(${ifindex}).then((any) => process.exit(any ? 0 : 1))`;
   await node.exec([process.execPath, "-e", script]);
-}
-
-export function bpfObject(): string {
-  const { native } = findBpfSupport();
-  if (native === undefined) throw new Error("there is no engine bpf here");
-  return native.objectPath;
 }

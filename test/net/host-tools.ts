@@ -13,7 +13,7 @@ import type { Lab } from "../lab/lab.ts";
 
 /** What `auto` comes to in the daemons of this run: the vitest project `net-userspace` asks for that engine. */
 export const autoEngine =
-  process.env["CLUSTERIPD_AUTO_ENGINE"] !== "userspace" && findBpfSupport().native !== undefined
+  process.env["CLUSTERIPD_AUTO_ENGINE"] !== "userspace" && (await findBpfSupport()).native !== undefined
     ? "bpf"
     : "userspace";
 

@@ -116,6 +116,13 @@ export interface NativeAddon {
    * @returns false when somebody else holds it
    */
   tryLockFile(fd: number): boolean;
+  /**
+   * Makes a TUN device whose name is a lock in this network namespace. The kernel removes it with the descriptor, also when
+   * the process is killed.
+   *
+   * @returns the descriptor; rejects with EBUSY when there is a device of that name
+   */
+  lockDevice(name: string): Promise<number>;
   readonly Dataplane: new () => NativeDataplane;
 }
 

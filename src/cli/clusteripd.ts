@@ -77,6 +77,7 @@ async function serve(config: Config, options: Options): Promise<void> {
     state: new StateFile(socket, log),
     sendFrame: addon.sendFrame,
     watchNft: addon.watchNft,
+    lockDevice: addon.lockDevice,
     log,
   });
   try {

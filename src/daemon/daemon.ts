@@ -28,6 +28,7 @@ import { type Announcement, Announcer, type SendFrame } from "./announcer.ts";
 import { Claims } from "./claims.ts";
 import { type FoundNetwork, findNetwork } from "./find-network.ts";
 import { whyBroken, whyStuck } from "./health.ts";
+import { HostLock, LOCK_NAME, type LockDevice } from "./host-lock.ts";
 import type { Log } from "./log.ts";
 import type { HostProblem } from "./problems.ts";
 import { requireSame, requireSameBucket } from "./require-same.ts";
@@ -84,6 +85,7 @@ export interface DaemonParts {
   readonly state: StateFile;
   readonly sendFrame: SendFrame;
   readonly watchNft: WatchNft;
+  readonly lockDevice: LockDevice;
   readonly log: Log;
 }
 
@@ -97,6 +99,8 @@ export class Daemon {
   readonly #mutex = new Mutex();
   readonly #events: HostEvents;
   readonly #startedAt = Date.now();
+  readonly #lockDevice: LockDevice;
+  #lock: HostLock | undefined;
   #tablesPending = false;
   #repairPending = false;
   #repairTimer: NodeJS.Timeout | undefined;
@@ -105,8 +109,9 @@ export class Daemon {
   #isWatching = false;
   #isStopping = false;
 
-  constructor({ engines, state, sendFrame, watchNft, log }: DaemonParts) {
+  constructor({ engines, state, sendFrame, watchNft, lockDevice, log }: DaemonParts) {
     this.#engines = engines;
+    this.#lockDevice = lockDevice;
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
     this.#claims = new Claims(sendFrame, log);
@@ -122,12 +127,20 @@ export class Daemon {
   async start(configured: readonly VirtualIp[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
-      await this.#engines.open();
+      this.#lock = await HostLock.take(this.#lockDevice);
+      if (this.#lock === undefined) {
+        throw new ClusterIpError(
+          "CLUSTERIP_ALREADY_RUNNING",
+          `Another clusteripd serves this host: it holds the device ${LOCK_NAME}. Stop it first; 'clusterip cleanup' holds it for a moment, too.`,
+        );
+      }
       try {
+        await this.#engines.open();
         await configureTun(this.#engines.device);
         await this.#saved.start(configured);
       } catch (error) {
         await this.#engines.close();
+        await this.#lock.release();
         throw error;
       }
     });
@@ -156,6 +169,7 @@ export class Daemon {
         left = await this.#serving.withdraw(all);
       }
       await this.#engines.close();
+      await this.#lock?.release();
     });
     if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", left.join(" "));
     this.#log.info("stopped; everything is removed");
@@ -541,6 +555,9 @@ export class Daemon {
       this.#repairPending = false;
       await this.#repair(async () => {
         await this.#serving.repair();
+        if ((await this.#lock?.keep(this.#serving.links)) === true) {
+          this.#log.warn(`${LOCK_NAME} was removed by somebody else; put back`);
+        }
         await this.#saved.serveWaiting();
       });
       this.#followClaims();

@@ -1,9 +1,6 @@
 /**
  * The engines of one daemon. Each virtual IP has its own choice; two engines on one interface do
  * not disturb each other: each judges its own addresses and leaves the others alone.
- *
- * The engine `userspace` is always open, because its device is the lock that keeps a second daemon
- * from serving this host: privileged, one per network namespace, and gone with the process.
  */
 import { ClusterIpError } from "../core/errors.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
@@ -47,6 +44,7 @@ export class EngineSet {
     return this.#parts.userspace.device;
   }
 
+  /** Of the engine `userspace`, whether it serves or not: what accepts frames is there before they are asked for. */
   open(): Promise<void> {
     return this.#parts.userspace.open();
   }

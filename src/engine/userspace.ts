@@ -64,11 +64,11 @@ export class UserspaceEngine implements DeviceEngine {
     try {
       await dataplane.open(this.device, this.#options.workers);
     } catch (error) {
-      // The device exists only while a process holds it: a clusteripd, or a clean-up.
+      // The device exists only while a process holds it.
       if (errnoName(error) === "EBUSY") {
         throw new ClusterIpError(
           "CLUSTERIP_ALREADY_RUNNING",
-          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first; 'clusterip cleanup' holds it for a moment, too.`,
+          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first.`,
           { cause: error },
         );
       }

@@ -83,7 +83,7 @@ export class BucketRequests {
     if (!create) ownership.requireServed(address); // refuses
     requireRoom(ownership.served.size);
     const known = await links.look();
-    const added = resolveVirtualIp(settings, "request", known, engines);
+    const added = await resolveVirtualIp(settings, "request", known, engines);
     const link = known.find(({ name }) => name === added.settings.nic);
     // Not set up in vain: the agent may have to ask again until the cable is in.
     if (check && link !== undefined && !(link.isUp && link.hasCarrier)) {
@@ -167,8 +167,12 @@ export class BucketRequests {
     if (isWaiting(served)) {
       throw new ClusterIpError("CLUSTERIP_BROKEN", served.why.message, { cause: served.why });
     }
+    const { told } = ownership;
     const why = await health.whyBroken(served);
-    if (why !== undefined) throw new ClusterIpError("CLUSTERIP_BROKEN", describeBreakage(why));
+    if (why === undefined) return;
+    // The steps of a change that has come in between are no fault.
+    if (serving.isChanging || ownership.told !== told) return this.check(address, bucket, wanted);
+    throw new ClusterIpError("CLUSTERIP_BROKEN", describeBreakage(why));
   }
 
   /** By an alternative name the same interface is meant as by its own. */

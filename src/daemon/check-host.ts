@@ -28,10 +28,10 @@ export async function checkHost(virtualIps: readonly VirtualIp[]): Promise<HostC
   } catch (error) {
     missing.push(messageOf(error));
   }
-  const engines = { device: TUN_NAME, choose: () => "userspace" as const };
+  const engines = { device: TUN_NAME, choose: async () => "userspace" as const };
   for (const settings of virtualIps) {
     const asked = { settings, origin: "config" as const, localBuckets: settings.localBuckets };
-    const resolved = resolveOrWait(asked, links, engines);
+    const resolved = await resolveOrWait(asked, links, engines);
     if (!isWaiting(resolved)) continue;
     const sentence = `${settings.address}: ${resolved.why.message}`;
     (isMissingOnHost(resolved.why) ? missing : refused).push(sentence);

@@ -1,9 +1,7 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
-import type { Engine } from "../engine/engine.ts";
-import { UserspaceEngine } from "../engine/userspace.ts";
 import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
@@ -11,6 +9,7 @@ import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import type { Address } from "../model/address.ts";
 import { loadNative } from "../native.ts";
+import { HostLock, LOCK_NAME } from "./host-lock.ts";
 import { describeAddresses, includesAddress, removeEachAddress } from "./resources/each-address.ts";
 import { homeOf } from "./resources/placement.ts";
 import { restoreBridges } from "./resources/reach.ts";
@@ -39,42 +38,43 @@ export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup
   try {
     return await removeAll(await listLinks(), socket, forgets);
   } finally {
-    lock?.close();
+    await lock?.release();
   }
 }
 
 /**
  * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away, and waits for other
- * clean-ups: the resource agents of a clone may stop all at once. undefined where the device cannot be made: without
+ * clean-ups: the resource agents of a clone may stop all at once. undefined where the lock cannot be taken: without
  * the addon or the privilege no daemon can either.
  */
-async function takeLock(): Promise<Engine | undefined> {
+async function takeLock(): Promise<HostLock | undefined> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS;
   for (;;) {
-    const device = (await listLinks()).find(({ name }) => name === TUN_NAME);
-    // A daemon sets its device up at once; a clean-up never does.
-    if (device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
-    const lock = tryLock();
-    if (lock === undefined && device !== undefined) throw alreadyRunning();
-    if (lock !== "held") return lock;
+    const lock = await tryLock();
+    const links = await listLinks();
+    // Daemons and clean-ups of versions without this lock hold the engine's device, which a daemon sets up at once.
+    const device = links.find(({ name }) => name === TUN_NAME);
+    if (lock instanceof HostLock && device === undefined) return lock;
+    if (lock instanceof HostLock) await lock.release();
+    const isFree = device === undefined && links.every(({ name }) => name !== LOCK_NAME);
+    if (lock === "none" && isFree) return undefined;
+    if (lock === "none" || device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
     await sleep(LOCK_INTERVAL_MS);
   }
 }
 
-function tryLock(): Engine | "held" | undefined {
+async function tryLock(): Promise<HostLock | "held" | "none"> {
   try {
-    const engine = new UserspaceEngine(loadNative(), TUN_NAME, { workers: 1, foreignSampling: 1 });
-    engine.open();
-    return engine;
-  } catch (error) {
-    return isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING") ? "held" : undefined;
+    return (await HostLock.take(loadNative().lockDevice)) ?? "held";
+  } catch {
+    return "none";
   }
 }
 
 function alreadyRunning(): ClusterIpError {
   return new ClusterIpError(
     "CLUSTERIP_ALREADY_RUNNING",
-    `A clusteripd runs on this host, or a clean-up takes very long (${TUN_NAME} is held): stop the daemon, and it removes everything itself.`,
+    `A clusteripd runs on this host, or a clean-up takes very long (${LOCK_NAME} is held): stop the daemon, and it removes everything itself.`,
   );
 }
 
@@ -88,8 +88,8 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   for (const link of links) {
     try {
       const left = await removeStalePrograms(link, removePrograms);
-      if (left === "removed") judged.push(link);
-      else if (typeof left === "object") failed.push(left.unknown);
+      if (left.outcome === "removed") judged.push(link);
+      else if (left.outcome === "unknown") failed.push(left.why);
     } catch (error) {
       failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
     }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { Mutex } from "../core/mutex.ts";
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { WatchNft } from "../host/events.ts";
 import { listLinks } from "../host/ip.ts";
@@ -19,9 +20,9 @@ import { BucketRequests, type TakeOptions } from "./bucket-requests.ts";
 import { Claims } from "./claims.ts";
 import { type FoundNetwork, findNetwork } from "./find-network.ts";
 import { Health } from "./health.ts";
+import { HostLock, LOCK_NAME, type LockDevice } from "./host-lock.ts";
 import type { Log } from "./log.ts";
 import { Looks } from "./looks.ts";
-import { Mutex } from "./mutex.ts";
 import { Ownership } from "./ownership.ts";
 import { describeAll } from "./problem-text.ts";
 import type { Problem } from "./problems.ts";
@@ -45,6 +46,7 @@ export interface DaemonParts {
   readonly state: StateFile;
   readonly sendFrame: SendFrame;
   readonly watchNft: WatchNft;
+  readonly lockDevice: LockDevice;
   readonly log: Log;
 }
 
@@ -63,10 +65,13 @@ export class Daemon {
   readonly #claims: Claims;
   readonly #looks: Looks;
   readonly #mutex = new Mutex();
+  readonly #lockDevice: LockDevice;
+  #lock: HostLock | undefined;
   #isStopping = false;
 
-  constructor({ engines, state, sendFrame, watchNft, log }: DaemonParts) {
+  constructor({ engines, state, sendFrame, watchNft, lockDevice, log }: DaemonParts) {
     this.#engines = engines;
+    this.#lockDevice = lockDevice;
     this.#log = log;
     this.#announcer = new Announcer(sendFrame, log);
     this.#claims = new Claims(sendFrame, log);
@@ -90,6 +95,7 @@ export class Daemon {
       repairTables: () => this.#announceIfRepaired(() => serving.repairTables()),
       repair: () => this.#repair(),
       isInPlace: () => serving.isInPlace(),
+      isChanging: () => serving.isChanging,
       // What others claim is over by itself, some time after they have stopped: no reason to look more often.
       hasProblems: () => this.#reads.hostProblems.length > 0,
       background,
@@ -104,12 +110,20 @@ export class Daemon {
   async start(configured: readonly VirtualIp[]): Promise<void> {
     await this.#mutex.run(async () => {
       await checkRequirements();
-      this.#engines.open();
+      this.#lock = await HostLock.take(this.#lockDevice);
+      if (this.#lock === undefined) {
+        throw new ClusterIpError(
+          "CLUSTERIP_ALREADY_RUNNING",
+          `Another clusteripd serves this host: it holds the device ${LOCK_NAME}. Stop it first; 'clusterip cleanup' holds it for a moment, too.`,
+        );
+      }
       try {
-        if (this.#engines.device !== undefined) await configureTun(this.#engines.device);
+        await this.#engines.open();
+        await configureTun(this.#engines.device);
         await this.#changes.start(configured);
       } catch (error) {
-        this.#engines.close();
+        await this.#engines.close();
+        await this.#lock.release();
         throw error;
       }
     });
@@ -132,7 +146,8 @@ export class Daemon {
         await sleep(STOP_RETRY_MS);
         left = await this.#serving.withdraw(nothingServed);
       }
-      this.#engines.close();
+      await this.#engines.close();
+      await this.#lock?.release();
     });
     if (left.length > 0) throw new ClusterIpError("CLUSTERIP_HOST", describeAll(left));
     this.#log.info("stopped; everything is removed");
@@ -228,6 +243,9 @@ export class Daemon {
   async #repair(): Promise<void> {
     await this.#announceIfRepaired(async () => {
       await this.#serving.repair();
+      if ((await this.#lock?.keep(this.#resources.links.known)) === true) {
+        this.#log.warn(`${LOCK_NAME} was removed by somebody else; put back`);
+      }
       await this.#changes.serveWaiting();
     });
     this.#followClaims();

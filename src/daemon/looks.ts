@@ -19,6 +19,8 @@ export interface Look {
   readonly repair: () => Promise<void>;
   /** Whether what changes without an event is as it must be; cheap. */
   readonly isInPlace: () => Promise<boolean>;
+  /** Nothing is in place between the steps of a change, which is no reason to look. */
+  readonly isChanging: () => boolean;
   readonly hasProblems: () => boolean;
   /** runs a task behind the transaction at hand; its failure is told */
   readonly background: (task: () => Promise<void>) => void;
@@ -75,7 +77,7 @@ export class Looks {
   }
 
   async #watch(): Promise<void> {
-    if (this.#isWatching) return;
+    if (this.#isWatching || this.#look.isChanging()) return;
     this.#isWatching = true;
     try {
       if (!(await this.#look.isInPlace())) this.#repairSoon();

@@ -24,7 +24,6 @@ import type { Resources } from "./resources/resources.ts";
 import type { Serving } from "./serving.ts";
 import {
   type DaemonStatus,
-  enginesStatus,
   type NicStatus,
   type VirtualIpStatus,
   virtualIpStatus,
@@ -70,7 +69,7 @@ export class ReadModel {
         pid: process.pid,
         uptimeSeconds: Math.floor((Date.now() - this.#startedAt) / 1000),
         device: engines.device,
-        engines: enginesStatus(engines.whyNoBpf),
+        engines: await engines.availability(),
         virtualIps,
         nics,
         repairs: resources.repairs.records,

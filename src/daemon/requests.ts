@@ -52,7 +52,7 @@ export class Requests {
       );
     }
     requireRoom(ownership.served.size);
-    await changes.add(resolveVirtualIp(settings, "request", await links.look(), engines));
+    await changes.add(await resolveVirtualIp(settings, "request", await links.look(), engines));
     log.info(inKernelWords({ vip, nic, localBuckets }), "added");
   }
 
@@ -94,7 +94,7 @@ export class Requests {
       const { address } = settings;
       served.delete(address);
       waiting.delete(address);
-      const next = this.#reloaded(settings, ownership.find(address), known);
+      const next = await this.#reloaded(settings, ownership.find(address), known);
       if (!isWaiting(next)) served.set(address, next);
       // What is answered now is not given up for an interface that is not there: that is a slip of the pen.
       else if (!isMissingOnHost(next.why) || ownership.served.has(address)) throw next.why;
@@ -104,11 +104,11 @@ export class Requests {
     log.info({ virtualIps: ownership.all.map(({ settings }) => settings.address) }, "reloaded");
   }
 
-  #reloaded(
+  async #reloaded(
     settings: VirtualIp,
     before: ServedVirtualIp | WaitingVirtualIp | undefined,
     links: readonly Link[],
-  ): ServedVirtualIp | WaitingVirtualIp {
+  ): Promise<ServedVirtualIp | WaitingVirtualIp> {
     const { engines } = this.#parts;
     const origin = "config" as const;
     const next = { settings, origin, localBuckets: settings.localBuckets };
@@ -122,7 +122,7 @@ export class Requests {
       return { ...before, settings, origin, localBuckets };
     }
     const wasServed = !isWaiting(before) && before.settings.nic === settings.nic;
-    const resolved = resolveOrWait({ ...next, localBuckets, wasServed }, links, engines);
+    const resolved = await resolveOrWait({ ...next, localBuckets, wasServed }, links, engines);
     if (isWaiting(resolved) || isWaiting(before) || !isSetUpAlike(before, resolved)) return resolved;
     return { ...resolved, isAdopted: before.isAdopted };
   }

@@ -21,14 +21,14 @@ export function isMissingOnHost({ code }: ClusterIpError): boolean {
 }
 
 /** `resolveVirtualIp` for something that waits where the host has no place for it. */
-export function resolveOrWait(
+export async function resolveOrWait(
   asked: AskedVirtualIp,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
-): ServedVirtualIp | WaitingVirtualIp {
+): Promise<ServedVirtualIp | WaitingVirtualIp> {
   const { settings, origin, localBuckets, wasServed } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines, wasServed), localBuckets };
+    return { ...(await resolveVirtualIp(settings, origin, links, engines, wasServed)), localBuckets };
   } catch (error) {
     return { settings, origin, localBuckets, why: toRefusal(error) };
   }
@@ -40,15 +40,15 @@ export function toRefusal(error: unknown): ClusterIpError {
   return new ClusterIpError("CLUSTERIP_INTERNAL", messageOf(error), { cause: error });
 }
 
-/** @throws ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
-export function resolveVirtualIp(
+/** Rejects with a ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
+export async function resolveVirtualIp(
   settings: VirtualIp,
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
   wasServed = false,
-): ServedVirtualIp {
-  const engine = engines.choose(settings.engine);
+): Promise<ServedVirtualIp> {
+  const engine = await engines.choose(settings.engine);
   const link = linkNamed(links, settings.nic);
   if (link === undefined) {
     const known = links.filter(({ type }) => type === "ether").map(({ name }) => name);

@@ -62,7 +62,7 @@ export class SavedChanges {
     const wasThere = new Map(
       saved.flatMap(({ isWaiting: waited, settings }) => (waited ? [] : [[settings.address, settings.nic]])),
     );
-    const { served, waiting } = this.#resolveAll(asked.values(), await this.#links.look());
+    const { served, waiting } = await this.#resolveAll(asked.values(), await this.#links.look());
     const wanted = new Map<Address, ServedVirtualIp>();
     for (const [address, resolved] of served) {
       // Our mark on it may have been lost with the daemon.
@@ -134,7 +134,7 @@ export class SavedChanges {
       const triesAll = performance.now() >= this.#retryAt;
       const due = [...before.values()].filter(({ why }) => triesAll || isMissingOnHost(why));
       if (triesAll) this.#retryAt = performance.now() + RETRY_MS;
-      const { served, waiting } = this.#resolveAll(due, this.#links.known);
+      const { served, waiting } = await this.#resolveAll(due, this.#links.known);
       this.#ownership.set({ ...this.#ownership.now, waiting: new Map([...before, ...waiting]) });
       await this.#serveEach(served.values());
       for (const [address, virtualIp] of this.#ownership.waiting) {
@@ -144,11 +144,11 @@ export class SavedChanges {
     this.#ownership.saveIfChanged();
   }
 
-  #resolveAll(asked: Iterable<AskedVirtualIp>, links: readonly Link[]): Resolved {
+  async #resolveAll(asked: Iterable<AskedVirtualIp>, links: readonly Link[]): Promise<Resolved> {
     const served = new Map<Address, ServedVirtualIp>();
     const waiting = new Map<Address, WaitingVirtualIp>();
     for (const entry of asked) {
-      const resolved = resolveOrWait(entry, links, this.#engines);
+      const resolved = await resolveOrWait(entry, links, this.#engines);
       if (isWaiting(resolved)) waiting.set(entry.settings.address, resolved);
       else served.set(entry.settings.address, resolved);
     }

@@ -53,8 +53,14 @@ export class ServiceManager {
    */
   startWatchdog(whyStuck: () => Promise<string | undefined>, status: () => string): void {
     if (this.#watchdogMs === undefined) return;
+    let isAsking = false;
     const beat = async (): Promise<void> => {
-      const why = await whyStuck();
+      // A packet path that does not answer is asked once, and not once more with every beat.
+      if (isAsking) return;
+      isAsking = true;
+      const why = await whyStuck().finally(() => {
+        isAsking = false;
+      });
       if (why === undefined) this.#notify(`WATCHDOG=1\nSTATUS=${status()}`);
       else this.#log.error({ why }, "no sign of life for the service manager");
     };

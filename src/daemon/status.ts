@@ -1,5 +1,6 @@
 /** What the daemon says about itself: the JSON of the API and of `clusterip status --json`. */
 import type { BucketCounters, Tally, VirtualIpCounters } from "../engine/engine.ts";
+import type { EngineAvailability } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
 import type { Origin, ServedVirtualIp, WaitingVirtualIp } from "./asked.ts";
@@ -36,18 +37,12 @@ export interface VirtualIpStatus {
 /** One engine on one interface. */
 export type NicStatus = BindingState;
 
-export interface EngineStatus {
-  readonly isAvailable: boolean;
-  /** half a sentence */
-  readonly whyNot?: string;
-}
-
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly device: string | undefined;
-  readonly engines: Readonly<Record<EngineName, EngineStatus>>;
+  readonly engines: Readonly<Record<EngineName, EngineAvailability>>;
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];
   /** what somebody else changed on this host and the daemon put back */
@@ -90,13 +85,5 @@ export function waitingStatus({ settings, origin, localBuckets, why }: WaitingVi
     })),
     foreignStandardError: 0,
     withoutBucket: none,
-  };
-}
-
-/** @param whyNoBpf half a sentence; undefined where it is available */
-export function enginesStatus(whyNoBpf: string | undefined): DaemonStatus["engines"] {
-  return {
-    userspace: { isAvailable: true },
-    bpf: { isAvailable: whyNoBpf === undefined, ...(whyNoBpf === undefined ? {} : { whyNot: whyNoBpf }) },
   };
 }

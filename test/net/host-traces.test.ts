@@ -125,7 +125,7 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     const env = await envWithNft(lab, node, "sleep 1");
     // As the resource agents of a clone do when all are stopped.
     const cleanups = Promise.all([1, 2].map(() => clusterip(lab, node, ["cleanup"], { env })));
-    await until(() => node.ip("link", "show", "clusterip0"), 5);
+    await until(() => node.ip("link", "show", "clusterip-lock"), 5);
     await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
     expect((await cleanups).map(({ status, stderr }) => [status, stderr])).toEqual(Array(2).fill([0, ""]));
     const daemon = await start();

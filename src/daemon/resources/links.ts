@@ -51,10 +51,9 @@ export class Links {
   /** Makes the device again where somebody has removed it, and sets it up again where somebody has changed it. */
   async repairDevice(): Promise<void> {
     const { device } = this.#engines;
-    if (device === undefined) return;
     const link = this.of(device);
     if (link?.isUp === true && tunFilterIsLoose(device)) return;
-    if (link === undefined) this.#engines.reopenDevice();
+    if (link === undefined) await this.#engines.reopenDevice();
     await configureTun(device);
     this.#repairs.count({ kind: "device", device });
     await this.look();

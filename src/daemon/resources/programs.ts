@@ -5,7 +5,13 @@
  * what the engines say; a dead daemon's programs are taken away where nothing goes on with them.
  */
 import { messageOf } from "../../core/errors.ts";
-import type { Engine, NicCounters, VirtualIpCounters } from "../../engine/engine.ts";
+import {
+  deviceOf,
+  type Engine,
+  isJudging,
+  type NicCounters,
+  type VirtualIpCounters,
+} from "../../engine/engine.ts";
 import type { EngineSet } from "../../engine/engine-set.ts";
 import type { Link } from "../../host/ip.ts";
 import type { Address } from "../../model/address.ts";
@@ -59,29 +65,29 @@ export class Programs {
 
   /** Nothing but such an engine keeps the host's stack from the frames of an address that it has. */
   judgesInPlace({ engine }: Pick<ServedVirtualIp, "engine">): boolean {
-    return this.#engines.of(engine).device === undefined;
+    return this.#engines.of(engine).placement === "in-place";
   }
 
   /** Of the engine of the virtual IP: the device that has its address, too. */
   deviceOf({ engine }: Pick<ServedVirtualIp, "engine">): string | undefined {
-    return this.#engines.of(engine).device;
+    return deviceOf(this.#engines.of(engine));
   }
 
   async attach(virtualIp: ServedVirtualIp): Promise<void> {
     const engine = this.#engineOf(virtualIp);
     const { nic } = virtualIp.settings;
-    engine.attach(toEngine(inForce(virtualIp)));
+    await engine.attach(toEngine(inForce(virtualIp)));
     const ifindex = this.#links.of(nic)?.ifindex;
-    if (engine.boundIfindex(nic) !== ifindex) engine.bindNic(nic, ifindex);
+    if (engine.boundIfindex(nic) !== ifindex) await engine.bindNic(nic, ifindex);
   }
 
   async detach(virtualIp: ServedVirtualIp): Promise<void> {
-    this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
+    await this.#engineOf(virtualIp).detach(virtualIp.settings.address, virtualIp.settings.nic);
   }
 
   /** In force for the next frame. */
   async setBuckets(virtualIp: ServedVirtualIp, buckets: BucketSet): Promise<void> {
-    this.#engineOf(virtualIp).setBuckets(virtualIp.settings.address, buckets);
+    await this.#engineOf(virtualIp).setBuckets(virtualIp.settings.address, buckets);
   }
 
   /** An engine that judges in place goes on as the guard of an address that is still there. */
@@ -92,12 +98,14 @@ export class Programs {
 
   /** Programs that a dead daemon left and this one goes on with accept what that one served besides, too. */
   async removeStaleVirtualIps(): Promise<void> {
-    this.#engines.removeStaleVirtualIps();
+    await this.#engines.removeStaleVirtualIps();
   }
 
   /** Takes a dead daemon's programs off, except where `keep` goes on with them. */
   async removeStale(keep: ServedMap): Promise<void> {
-    const adopting = [...keep.values()].filter((virtualIp) => this.judgesInPlace(virtualIp));
+    const adopting = [...keep.values()].filter(
+      (virtualIp) => this.#engineOf(virtualIp).capabilities.outlivesDaemon,
+    );
     const kept = new Set(adopting.map(({ settings }) => settings.nic));
     for (const link of this.#links.known) if (!kept.has(link.name)) await this.#removeStaleOf(link);
   }
@@ -105,9 +113,10 @@ export class Programs {
   async #removeStaleOf(link: Link): Promise<void> {
     const { name: nic } = link;
     try {
-      const left = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
-      if (typeof left === "object") this.#log.warn({ nic }, left.unknown);
-      else if (left === "removed") this.#log.warn({ nic }, "removed the programs of a dead daemon");
+      const removal = await removeStalePrograms(link, (ifindex) => this.#engines.removePrograms(ifindex));
+      if (removal.outcome === "unknown") this.#log.warn({ nic }, removal.why);
+      else if (removal.outcome === "removed")
+        this.#log.warn({ nic }, "removed the programs of a dead daemon");
     } catch (error) {
       // One of many interfaces, on which perhaps nothing is served: no reason to serve nothing at all.
       this.#log.error({ nic, error: messageOf(error) }, "the programs of a dead daemon are not removed");
@@ -119,11 +128,12 @@ export class Programs {
     const engine = this.#engines.of(name);
     const ifindex = this.#links.of(nic)?.ifindex;
     if (engine.boundIfindex(nic) === ifindex) {
-      if (engine.restoreNic?.(nic) !== true) return;
-      this.#repairs.count({ kind: engine.device === undefined ? "program" : "nic", nic });
+      const { restored } = await engine.restoreNic(nic);
+      if (restored === "programs") this.#repairs.count({ kind: "program", nic });
+      else if (restored === "capture") this.#repairs.count({ kind: "nic", nic });
       return;
     }
-    engine.bindNic(nic, ifindex);
+    await engine.bindNic(nic, ifindex);
     if (ifindex === undefined) this.#log.warn({ nic }, "the interface is gone; waiting for it");
     else this.#repairs.count({ kind: "nic", nic, ifindex });
   }
@@ -131,7 +141,7 @@ export class Programs {
   /** Whether every engine whose program others can take away has it in place; cheap. */
   async areJudging(served: ServedMap): Promise<boolean> {
     for (const { nic, engine } of bindingsOf(served)) {
-      if (this.#engines.of(engine).isJudging?.(nic) === false) return false;
+      if (!(await isJudging(this.#engines.of(engine), nic))) return false;
     }
     return true;
   }
@@ -142,14 +152,14 @@ export class Programs {
     if (link === undefined || this.#engines.of(engine).boundIfindex(nic) !== link.ifindex) {
       return { code: "engine-unbound", nic };
     }
-    if (this.#engines.of(engine).isJudging?.(nic) === false) return { code: "program-missing", nic };
+    if (!(await isJudging(this.#engines.of(engine), nic))) return { code: "program-missing", nic };
     return this.whyStuck([{ nic, engine }]);
   }
 
   /** Asks the packet path of each interface for its counters: an answer is a sign of life. */
   async whyStuck(bindings: Iterable<Binding>): Promise<EngineBreakage | undefined> {
     try {
-      for (const { nic, engine } of bindings) this.#engines.of(engine).nicCounters(nic);
+      for (const { nic, engine } of bindings) await this.#engines.of(engine).nicCounters(nic);
       return undefined;
     } catch (error) {
       return { code: "engine-stuck", error: messageOf(error) };
@@ -166,7 +176,10 @@ export class Programs {
     const engine = this.#engines.of(name);
     const ifindex = engine.boundIfindex(nic);
     return (
-      this.#held.bindings.get(nameOf(binding)) ?? { nic, engine: name, ifindex, ...engine.nicCounters(nic) }
+      this.#held.bindings.get(nameOf(binding)) ?? {
+        ...{ nic, engine: name, ifindex },
+        ...(await engine.nicCounters(nic)),
+      }
     );
   }
 

@@ -21,7 +21,7 @@ export interface Resources {
   readonly reach: ReachKeeper;
   readonly repairs: Repairs;
   /** of the engine that has one: every virtual IP is an address of it, too */
-  readonly device: string | undefined;
+  readonly device: string;
 }
 
 export function makeResources(engines: EngineSet, bridges: BridgesMemory, log: Log): Resources {

@@ -95,7 +95,7 @@ describeNet("pacemaker", { tools: ["corosync", "pacemakerd", "crm", "ping", "cur
 
   async function changeTotal(total: number): Promise<void> {
     await cluster.in(1, "crm_resource", "--resource", "vips", "--meta", "-p", "target-role", "-v", "Stopped");
-    await cluster.command(["wait", "3", "60"]);
+    await cluster.command(["wait", "3", "240"]);
     await cluster.level([], 0);
     await cluster.configure(configuration(total));
     await cluster.in(1, "crm_resource", "--resource", "vips", "--meta", "-d", "target-role");

@@ -96,7 +96,7 @@ ${stdout}`);
 
   /** Waits until as many nodes are online and nothing is left to do. */
   async idle(nodes: number): Promise<void> {
-    await this.command(["wait", String(nodes), "60"]);
+    await this.command(["wait", String(nodes), "240"]);
   }
 
   /** The node that plans for the cluster. */

@@ -11,7 +11,7 @@ const patience = {
 
 /**
  * Every lab has namespaces of its own, but they share the CPUs and the kernel's neighbour table. One file at a time, in
- * a process that can be killed with its children. `scripts/test` runs both projects at once: each spends much of its time on waiting.
+ * a process that can be killed with its children. `scripts/test` runs two projects at once, for the CPUs.
  */
 const network = {
   pool: "forks",
@@ -19,6 +19,8 @@ const network = {
   fileParallelism: false,
   ...patience,
 } as const;
+
+const bpfAlone = "test/net/bpf-*.test.ts";
 
 export default defineConfig({
   test: {
@@ -35,6 +37,15 @@ export default defineConfig({
         test: {
           name: "net",
           include: ["test/net/**/*.test.ts"],
+          exclude: [bpfAlone],
+          ...network,
+        },
+      },
+      {
+        // What is of engine bpf and of nothing else.
+        test: {
+          name: "net-bpf",
+          include: [bpfAlone],
           ...network,
         },
       },

@@ -9,16 +9,22 @@ const patience = {
   hookTimeout: 300_000,
 } as const;
 
+/** What failed is told whole: of a run elsewhere the message is all that is left. */
+const chaiConfig = { truncateThreshold: 0 } as const;
+
 /**
- * Every lab has namespaces of its own, but they share the CPUs and the kernel's neighbour table. One file at a time, in
- * a process that can be killed with its children. `scripts/test` runs both projects at once: each spends much of its time on waiting.
+ * Each file in a process that can be killed with its children. Every lab has namespaces of its own, so two run at once: they
+ * mostly wait. More would share the kernel's neighbour table, and the time that is won is small.
  */
 const network = {
   pool: "forks",
-  maxWorkers: 1,
-  fileParallelism: false,
+  maxWorkers: 2,
+  sequence: { groupOrder: 1 },
+  chaiConfig,
   ...patience,
 } as const;
+
+const bpfAlone = "test/net/bpf-*.test.ts";
 
 export default defineConfig({
   test: {
@@ -28,6 +34,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/unit/**/*.test.ts"],
+          chaiConfig,
           ...patience,
         },
       },
@@ -35,6 +42,15 @@ export default defineConfig({
         test: {
           name: "net",
           include: ["test/net/**/*.test.ts"],
+          exclude: [bpfAlone],
+          ...network,
+        },
+      },
+      {
+        // What is of engine bpf and of nothing else.
+        test: {
+          name: "net-bpf",
+          include: [bpfAlone],
           ...network,
         },
       },
@@ -58,7 +74,8 @@ export default defineConfig({
           include: ["test/pacemaker/**/*.test.ts"],
           pool: "forks",
           maxWorkers: 1,
-          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          chaiConfig,
           ...patience,
         },
       },

@@ -24,12 +24,15 @@ struct CloseObject {
 
 Fd duplicate(int fd) noexcept { return Fd(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
 
+// Written so that every version of clang-format leaves it alone.
+using MapMember = Fd(BpfMaps::*);
+
 struct MapLayout {
   std::string_view name;
   std::uint32_t type;
   std::uint32_t value_size;
   std::uint32_t max_entries;
-  Fd BpfMaps::*member;
+  MapMember member;
 };
 
 // The names end with the number of their layout: a daemon adopts only what it can read.

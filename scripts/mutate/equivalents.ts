@@ -26,6 +26,18 @@ export const equivalents: readonly Equivalent[] = [
   },
   {
     file: "native/userspace/judge.cc",
+    from: "if (size == sizeof(clusterip_ipv4_header)) {",
+    to: "if (false) {",
+    why: "memcpy copies the same octets; the other way is faster.",
+  },
+  {
+    file: "native/userspace/judge.cc",
+    from: ".end = frame.data() + frame.size(),",
+    to: ".end = frame.data() - frame.size(),",
+    why: "Only the programs of engine bpf read the end, for the verifier; here the length says it.",
+  },
+  {
+    file: "native/userspace/judge.cc",
     from: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 2, 2));",
     to: "const std::size_t size = std::bit_ceil(std::max<std::size_t>(virtual_ips.size() * 3, 2));",
     why: LARGER_TABLE,

@@ -88,7 +88,7 @@ const standardHeaders = [
  * A test of one mutant takes some seconds of CPU; one that loops is caught too. On a busy machine that is minutes, and
  * a limit on those would call every mutant caught.
  */
-const CPU_LIMIT_S = 120;
+const CPU_LIMIT_S = 60;
 /** Against what waits for ever. */
 const TIMEOUT_MS = 3_600_000;
 

@@ -52,6 +52,7 @@ bool read_vip(Interface& nic) {
   vip.rule.hash_mode = static_cast<std::uint8_t>(mode);
   vip.rule.bucket_count = static_cast<std::uint8_t>(count);
   vip.rule.local_mask = static_cast<std::uint16_t>(mask);
+  vip.id = static_cast<std::uint32_t>(nic.virtual_ips.size()) + 1;
   nic.virtual_ips.push_back(vip);
   nic.table.assign(nic.virtual_ips);
   BpfVirtualIp entry;
@@ -102,6 +103,16 @@ bool is_as_expected(const Judgement& judged, const std::vector<std::uint8_t>& fr
          (judged.ip_offset == expected.ip_offset && judged.ip_length == expected.ip_length);
 }
 
+// By the id the counters of the packet path find the virtual IP.
+bool is_of_owner(const Judgement& judged, const std::vector<std::uint8_t>& frame,
+                 const VirtualIpTable& table) {
+  if (judged.bucket == 0) return true;
+  std::uint32_t wire;
+  std::memcpy(&wire, frame.data() + judged.ip_offset + 16, sizeof wire);
+  const VirtualIp* owner = table.find(ntohl(wire));
+  return owner != nullptr && owner->id == judged.engine_word;
+}
+
 bool check_frame(const Interface& nic) {
   unsigned type;
   Expected expected;
@@ -111,7 +122,9 @@ bool check_frame(const Interface& nic) {
       !read_octets(frame)) {
     return false;
   }
-  if (!is_as_expected(judge(frame, type, nic.table), frame, expected)) return false;
+  const Judgement of_userspace = judge(frame, type, nic.table);
+  if (!is_as_expected(of_userspace, frame, expected)) return false;
+  if (!is_of_owner(of_userspace, frame, nic.table)) return false;
   const unsigned tags = tags_of(frame);
   for (const std::size_t linear : {std::size_t{0}, std::size_t{34}, frame.size()}) {
     const KernelFrame kernel_frame = {frame, linear, false};

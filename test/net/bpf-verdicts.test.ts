@@ -3,7 +3,7 @@
  * "userspace", by BPF_PROG_TEST_RUN: the kernel runs the program that a daemon would attach on one
  * frame and says what it returned.
  *
- *     DIFFERENTIAL_SEED=N DIFFERENTIAL_FRAMES=N npx vitest run --project net test/net/bpf-verdicts.test.ts
+ *     DIFFERENTIAL_SEED=N DIFFERENTIAL_FRAMES=N npx vitest run --project net-bpf test/net/bpf-verdicts.test.ts
  */
 import { expect, it } from "vitest";
 import {

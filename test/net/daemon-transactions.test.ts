@@ -7,7 +7,12 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { add, settingsOf, statusOf } from "../support/daemon/api.ts";
 import { clusterip, type Daemon, recover, startDaemon, writeConfig } from "../support/daemon/daemon.ts";
-import { FailingTools, failureModes } from "../support/daemon/failing-tools.ts";
+import {
+  FailingTools,
+  type FailureMode,
+  failureModes,
+  isAnotherFailure,
+} from "../support/daemon/failing-tools.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import type { Host } from "../support/lab/host.ts";
 import { snapshot, sortedLines } from "../support/lab/host-state.ts";
@@ -42,41 +47,52 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     startDaemon(lab, node, { vips, env: tools.env });
 
   /**
-   * Lets the n-th call fail for n = 1, 2, ... until the request needs fewer calls than that.
+   * A round for the n-th call that fails, n = 1, 2, ..., until it needs fewer calls than that; and in each way that is
+   * another one for that call.
    *
-   * @returns how many of them were refused
+   * @param round resolves with the call that has failed, if one has
    */
+  async function eachFailure(
+    round: (mode: FailureMode, call: number) => Promise<string | undefined>,
+  ): Promise<void> {
+    const calls = new Map<number, string>();
+    for (const mode of modes) {
+      for (let call = 1; call < MAX_CALLS; call += 1) {
+        const known = calls.get(call);
+        if (known !== undefined && mode !== modes[0] && !isAnotherFailure(mode, known)) continue;
+        const failed = await round(mode, call);
+        if (failed === undefined) break;
+        calls.set(call, failed);
+      }
+    }
+  }
+
+  /** @returns how many failures of each kind were a refusal */
   async function everyFailure(
     request: () => Promise<{ refusal: string | undefined }>,
     revert: () => Promise<void>,
   ): Promise<Record<string, number>> {
     const refusals: Record<string, number> = {};
-    for (const mode of modes) {
-      let refused = 0;
-      for (let call = 1; call < MAX_CALLS; call += 1) {
-        await tools.quiet();
-        const before = { host: sortedLines(await snapshot(node)), status: await settingsOf(daemon) };
-        tools.arm(call, mode);
-        const { refusal } = await request();
-        if (!tools.disarm()) {
-          expect(refusal, `${mode}: nothing failed, so nothing is refused`).toBeUndefined();
-          await revert();
-          break;
-        }
-        if (refusal === undefined) {
-          // A look that failed after all was done, or that was made again: the request is in force as a whole.
-          await revert();
-          continue;
-        }
-        refused += 1;
-        expect(refusal, `call ${call}, ${mode}`).toMatch(/is made to fail|cannot|failed/);
-        await tools.quiet();
-        expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(before.host);
-        expect(await settingsOf(daemon), `call ${call}, ${mode}`).toEqual(before.status);
-        await answersPing(lab.client(), lab.vip);
+    await eachFailure(async (mode, call) => {
+      await tools.quiet();
+      const before = { host: sortedLines(await snapshot(node)), status: await settingsOf(daemon) };
+      tools.arm(call, mode);
+      const { refusal } = await request();
+      const failed = tools.disarm();
+      if (failed === undefined) expect(refusal, "nothing failed, so nothing is refused").toBeUndefined();
+      if (refusal === undefined) {
+        // Or a look that failed after all was done, or that was made again: the request is in force as a whole.
+        await revert();
+        return failed;
       }
-      refusals[mode] = refused;
-    }
+      refusals[mode] = (refusals[mode] ?? 0) + 1;
+      expect(refusal, `call ${call}, ${mode}`).toMatch(/is made to fail|cannot|failed/);
+      await tools.quiet();
+      expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(before.host);
+      expect(await settingsOf(daemon), `call ${call}, ${mode}`).toEqual(before.status);
+      await answersPing(lab.client(), lab.vip);
+      return failed;
+    });
     return refusals;
   }
 
@@ -95,30 +111,28 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       async () => expect((await clusterip(lab, node, ["del", SECOND_VIP])).status).toBe(0),
     );
     console.log("add: refused", refusals);
-    for (const mode of modes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    expect(refusals[modes[0]]).toBeGreaterThanOrEqual(2);
   });
 
   it("del: whichever call fails, nothing is left in the end", async () => {
     await tools.quiet();
     const without = { host: sortedLines(await snapshot(node)), vips: await vipsOf() };
-    for (const mode of modes) {
-      for (let call = 1; call < MAX_CALLS; call += 1) {
-        await add(daemon, { ...LOCAL, vip: SECOND_VIP });
-        await tools.quiet();
-        tools.arm(call, mode);
-        const { refusal } = await client(["del", SECOND_VIP]);
-        const hasFailed = tools.disarm();
-        // Not served any more, whatever is left.
-        expect(await vipsOf(), `call ${call}, ${mode}`).toEqual(without.vips);
-        if (refusal !== undefined) expect(refusal).toMatch(/is not served any more.*is made to fail/);
-        await until(async () =>
-          expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(without.host),
-        );
-        await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
-        await answersPing(lab.client(), lab.vip);
-        if (!hasFailed) break;
-      }
-    }
+    await eachFailure(async (mode, call) => {
+      await add(daemon, { ...LOCAL, vip: SECOND_VIP });
+      await tools.quiet();
+      tools.arm(call, mode);
+      const { refusal } = await client(["del", SECOND_VIP]);
+      const failed = tools.disarm();
+      // Not served any more, whatever is left.
+      expect(await vipsOf(), `call ${call}, ${mode}`).toEqual(without.vips);
+      if (refusal !== undefined) expect(refusal).toMatch(/is not served any more.*is made to fail/);
+      await until(async () =>
+        expect(sortedLines(await snapshot(node)), `call ${call}, ${mode}`).toBe(without.host),
+      );
+      await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
+      await answersPing(lab.client(), lab.vip);
+      return failed;
+    });
   });
 
   async function vipsOf(): Promise<string[]> {
@@ -141,7 +155,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       async () => expect(await reload(before)).toEqual({ refusal: undefined }),
     );
     console.log("SIGHUP: refused", refusals);
-    for (const mode of modes) expect(refusals[mode]).toBeGreaterThanOrEqual(2);
+    expect(refusals[modes[0]]).toBeGreaterThanOrEqual(2);
     expect(await reload([{ ...LOCAL, vip: lab.vip }])).toEqual({ refusal: undefined });
   });
 
@@ -151,7 +165,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     tools.arm(5, "before", true);
     const args = ["add", SECOND_VIP, "--nic", "eth0", "--total-nodes", "2", "--local-node", "1"];
     expect((await client(args)).refusal).toContain("is made to fail");
-    expect(tools.disarm()).toBe(true);
+    expect(tools.disarm()).toBeDefined();
     await until(async () => expect(sortedLines(await snapshot(node))).toBe(before.host));
     await answersPing(lab.client(), lab.vip);
     await until(async () => expect((await settingsOf(daemon)) as object).toMatchObject({ problems: [] }));
@@ -188,12 +202,12 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       });
       if (child.running) {
         // What the host refused once is served when it is tried again.
-        const isFailed = tools.disarm();
+        const failed = tools.disarm();
         await until(async () => expect((await statusOf(daemon)).problems).toEqual([]));
         for (const vip of [lab.vip, SECOND_VIP]) await answersPing(lab.client(), vip);
         expect(await child.kill("SIGTERM")).toEqual({ code: 0, signal: null });
         expect(await snapshot(node), `call ${call}`).toBe(before);
-        if (!isFailed) break;
+        if (failed === undefined) break;
         continue;
       }
       refused += 1;
@@ -226,7 +240,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
         if (child.running) await statusOf({ socket: daemon.socket });
       });
       const hasEnded = !child.running;
-      const hasFailed = tools.disarm();
+      const failed = tools.disarm();
       const state = await snapshot(node);
       expect(
         /inet 10\.77\.0\.10[01]\/32/.test(state) && !state.includes("table arp clusteripd"),
@@ -235,7 +249,7 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
       if (hasEnded) refused += 1;
       else await child.kill("SIGKILL");
       await recover(lab, node);
-      if (!hasFailed) break;
+      if (failed === undefined) break;
     }
     expect(refused).toBeGreaterThanOrEqual(3);
   });

@@ -5,7 +5,8 @@
  *     eth0 .11  clusterip0                               eth0 .201
  *       ╧══════════════════ 10.77.0.0/24 ══════════════════╧        virtual IP 10.77.0.100
  */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { add, settingsOf, statusOf } from "../support/daemon/api.ts";
 import {
@@ -122,12 +123,27 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
 
   it("a daemon that would start amid clean-ups is refused, and starts after them", async () => {
     await (await start()).kill("SIGKILL");
-    const env = await envWithNft(lab, node, "sleep 1");
-    // As the resource agents of a clone do when all are stopped.
-    const cleanups = Promise.all([1, 2].map(() => clusterip(lab, node, ["cleanup"], { env })));
-    await until(() => node.ip("link", "show", "clusterip-lock"), 5);
-    await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
-    expect((await cleanups).map(({ status, stderr }) => [status, stderr])).toEqual(Array(2).fill([0, ""]));
+    const gate = path.join(lab.directoryOf(node), "gate");
+    writeFileSync(gate, "");
+    // Before it has the lock it only looks.
+    const env = await envWithNft(
+      lab,
+      node,
+      `case "$*" in *-f*) while [ -e ${gate} ]; do sleep 0.05; done ;; esac`,
+    );
+    const cleanup = clusterip(lab, node, ["cleanup"], { env });
+    try {
+      await until(() => node.ip("link", "show", "clusterip-lock"), 5);
+      await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
+    } finally {
+      rmSync(gate);
+    }
+    // As the resource agents of a clone do when all are stopped: each waits for the others.
+    const cleanups = await Promise.all([
+      cleanup,
+      ...[1, 2].map(() => clusterip(lab, node, ["cleanup"], { env })),
+    ]);
+    expect(cleanups.map(({ status, stderr }) => [status, stderr])).toEqual(Array(3).fill([0, ""]));
     const daemon = await start();
     await answersPing(client, lab.vip);
     expect((await statusOf(daemon)).repairs.nft.count).toBe(0);

@@ -9,6 +9,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Reason } from "../../src/index.ts";
 import { Cluster, TCP_PORTS, UDP_PORTS } from "../support/cluster/cluster.ts";
+import { autoEngine } from "../support/daemon/facts.ts";
 import { describeNet } from "../support/lab/describe-net.ts";
 import { type Host, NIC } from "../support/lab/host.ts";
 import { sendFrames } from "../support/traffic/traffic.ts";
@@ -83,10 +84,12 @@ describeNet("frames to the virtual IP, however they are addressed", {}, () => {
         expect(await answersTo({ to: mac, vlan: [0, 0] }, BUCKETS, 3)).toEqual(answersOf(2).sort());
       });
 
-      it("with more of them than engine bpf looks behind, or not at all", async () => {
+      it("with more of them than engine bpf looks behind: by engine userspace, or not at all", async () => {
         const { mac } = cluster.lab.node(2);
-        const answers = await answersTo({ to: mac, vlan: [0, 0, 0, 0, 0, 0] }, BUCKETS, 3);
-        expect([[], answersOf(2).sort()]).toContainEqual(answers);
+        const expected = autoEngine === "bpf" ? [] : answersOf(2).sort();
+        expect(await answersTo({ to: mac, vlan: [0, 0, 0, 0, 0, 0] }, BUCKETS, expected.length)).toEqual(
+          expected,
+        );
       });
     });
 

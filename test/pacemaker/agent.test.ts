@@ -25,6 +25,9 @@ const ocf = {
 
 type Environment = Record<string, string>;
 
+/** Those of one action, its shell and the subshells among them. */
+const MOST_PROCESSES = { start: 3, monitor: 3, stop: 4 } as const;
+
 describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "tcpdump"] }, () => {
   let lab: Lab;
   let daemon: Daemon;
@@ -34,7 +37,11 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     (await clusterip(lab, lab.node(1), ["nodes", lab.vip])).stdout.trim();
 
   function agent(action: string, extra: Environment = {}): Promise<ExecResult> {
-    const env = {
+    return lab.node(1).tryExec([AGENT, action], { env: environment(extra) });
+  }
+
+  function environment(extra: Environment = {}): Environment {
+    return {
       OCF_ROOT: "/usr/lib/ocf",
       OCF_RESOURCE_INSTANCE: "vip:0",
       OCF_RESKEY_ip: lab.vip,
@@ -47,7 +54,6 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
       PATH: `${path.join(projectRoot, "bin")}:${process.env["PATH"]}`,
       ...extra,
     };
-    return lab.node(1).tryExec([AGENT, action], { env });
   }
 
   const instance = (number: number): Environment => ({ OCF_RESKEY_CRM_meta_clone: String(number) });
@@ -88,6 +94,23 @@ describeNet("resource agent", { tools: ["ocf-tester", "curl", "perl", "ping", "t
     expect(await statusOf("monitor", instance(1))).toBe(ocf.notRunning);
     for (let round = 0; round < 2; round += 1) expect(await statusOf("stop")).toBe(ocf.success);
     expect(await statusOf("monitor")).toBe(ocf.notRunning);
+  });
+
+  it("an action is made of few processes: a bucket is nobody's until they have all run", async () => {
+    const counts: Record<string, number> = {};
+    for (const action of ["start", "monitor", "stop"]) {
+      // In a PID namespace of its own: the next number tells how many processes there have been.
+      const count = '"$@" >&2 || exit; true & echo $!';
+      const argv = ["unshare", "--pid", "--fork", "sh", "-c", count, "sh", AGENT, action];
+      const { status, stdout } = await lab.node(1).tryExec(argv, { env: environment() });
+      expect(status, action).toBe(ocf.success);
+      counts[action] = Number(stdout) - 2;
+    }
+    console.log("processes of an action", counts);
+    for (const [action, most] of Object.entries(MOST_PROCESSES)) {
+      expect(counts[action], action).toBeGreaterThan(0);
+      expect(counts[action], action).toBeLessThanOrEqual(most);
+    }
   });
 
   it("all instances of a clone start at once, and stop at once", async () => {

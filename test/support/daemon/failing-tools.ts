@@ -12,6 +12,12 @@ import { untilSteady } from "../wait.ts";
 export const failureModes = ["before", "half", "after"] as const;
 export type FailureMode = (typeof failureModes)[number];
 
+/** Whether a call that fails in this way leaves something else behind than one that has done nothing. */
+export function isAnotherFailure(mode: FailureMode, call: string): boolean {
+  if (mode === "half") return call.endsWith(" -batch -");
+  return mode === "before" || !/ (-j|-json|list|show)( |$)/.test(call);
+}
+
 /** `ip` and `nft` that can be told to fail at their n-th call (counted together); otherwise the real ones. */
 export class FailingTools {
   readonly directory: string;
@@ -38,13 +44,13 @@ export class FailingTools {
     writeFileSync(path.join(this.directory, "fail-at"), `${atCall}\n`);
   }
 
-  /** @returns whether a call has failed since `arm` */
-  disarm(): boolean {
+  /** @returns the last call that has failed since `arm`, if one has */
+  disarm(): string | undefined {
     rmSync(path.join(this.directory, "fail-at"), { force: true });
     const failed = path.join(this.directory, "failed");
-    const hasFailed = existsSync(failed);
+    const call = existsSync(failed) ? readFileSync(failed, "utf8").trim() : undefined;
     rmSync(failed, { force: true });
-    return hasFailed;
+    return call;
   }
 
   /** Waits until no tool has been called for a while: what the daemon does by itself is over. */
@@ -76,7 +82,7 @@ if [ -e $dir/fail-at ]; then
   at=$(cat $dir/fail-at)
   if [ $count -eq $at ] || { [ "$(cat $dir/lasting)" = 1 ] && [ $count -gt $at ]; }; then
     mode=$(cat $dir/mode)
-    : >$dir/failed
+    echo "${tool} $*" >$dir/failed
   fi
 fi
 exec 9>&-

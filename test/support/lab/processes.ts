@@ -24,7 +24,7 @@ export interface ExecResult {
 }
 
 /** For what hangs. A machine that runs much else may take long for anything, and no test is to depend on that. */
-const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_TIMEOUT_MS = 300_000;
 
 /** Runs a command to its end. Any exit status is a result; a timeout or a signal is an error. */
 export function run(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {

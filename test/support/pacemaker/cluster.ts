@@ -50,7 +50,7 @@ export class PacemakerCluster {
     const cluster = new PacemakerCluster(directory, prefix);
     process.once("exit", () => cluster.downNow());
     try {
-      await cluster.command(["up", String(NODES.length)], 120_000);
+      await cluster.command(["up", String(NODES.length)]);
     } catch (error) {
       cluster.downNow();
       throw error;
@@ -59,18 +59,18 @@ export class PacemakerCluster {
   }
 
   /** Runs a command of the script. */
-  async command(args: readonly string[], timeoutMs = 90_000, input = ""): Promise<string> {
-    return runChecked([...SCRIPT, ...args], { timeoutMs, input, env: this.#variables() });
+  async command(args: readonly string[], input = ""): Promise<string> {
+    return runChecked([...SCRIPT, ...args], { input, env: this.#variables() });
   }
 
   /** Runs a command in a node. */
   in(node: number, ...argv: string[]): Promise<string> {
-    return this.command(["in", String(node), ...argv], 30_000);
+    return this.command(["in", String(node), ...argv]);
   }
 
   /** Configures in crm's language. */
   async configure(text: string): Promise<void> {
-    await this.command(["load"], 60_000, text);
+    await this.command(["load"], text);
   }
 
   /** By what the daemons save before a change is in force; a node that is off, or whose daemon is stopped, has none. */
@@ -96,7 +96,7 @@ ${stdout}`);
 
   /** Waits until as many nodes are online and nothing is left to do. */
   async idle(nodes: number): Promise<void> {
-    await this.command(["wait", String(nodes), "60"]);
+    await this.command(["wait", String(nodes), "240"]);
   }
 
   /** The node that plans for the cluster. */

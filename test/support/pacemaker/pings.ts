@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { bucketOf, parseIpv4, protocolNumbers } from "../../../src/index.ts";
+import { until } from "../wait.ts";
 import { SOURCES, VIP } from "./cluster.ts";
 
 const INTERVAL_S = 0.05;
@@ -20,7 +21,11 @@ export interface Outage {
 }
 
 export class Pings {
-  readonly #children: { readonly source: string; readonly stop: () => Promise<string> }[];
+  readonly #children: {
+    readonly source: string;
+    readonly output: () => string;
+    readonly stop: () => Promise<string>;
+  }[];
 
   constructor(inside: (argv: readonly string[]) => string[], sources = SOURCES, vip = VIP) {
     this.#children = sources.map((source) => {
@@ -38,8 +43,21 @@ export class Pings {
         await closed;
         return output;
       };
-      return { source, stop };
+      return { source, output: () => output, stop };
     });
+  }
+
+  /** Waits until each address has got an answer to something that it has asked from now on. */
+  async answered(): Promise<void> {
+    const sinceMs = Date.now();
+    for (const { source, output } of this.#children) {
+      await until(() => {
+        const { probes } = parsePing(output().slice(-2000));
+        if (!probes.some((probe) => probe.answered && probe.sentMs > sinceMs)) {
+          throw new Error(`${source} gets no answer any more`);
+        }
+      });
+    }
   }
 
   async stop(): Promise<PingRecord> {

@@ -1,14 +1,9 @@
 /**
- * What a start of a short program costs at this moment, on this machine. A move of a bucket is a chain of such starts,
- * so the goals for it are held against them: both wait for the same CPUs, and neither a busy machine nor one that
- * stands still for a moment makes a good move look bad.
+ * What a start of a short program costs at this moment, on this machine: the peer of a move, which is a chain of such
+ * starts. Both wait for the same CPUs.
  */
 import { spawn } from "node:child_process";
 
-/** What a start costs on an idle machine; the goals were set there. */
-const IDLE_START_MS = 5;
-/** How much longer than the goal a step may take on an idle machine. */
-const MARGIN = 2;
 const PAUSE_MS = 50;
 /** Starts this long before and after count, too: what was slow may have been so by what happened just before. */
 const AROUND_MS = 300;
@@ -44,19 +39,13 @@ export class Yardstick {
     this.#stop();
   }
 
-  /** The longest that something with a goal may take in this time, in seconds, and what a start cost then, in ms. */
-  limit(
-    goalSeconds: number,
-    fromMs: number,
-    toMs: number,
-  ): { readonly seconds: number; readonly startMs: number } {
+  /** The mean of what a start cost in this time, in ms. */
+  startMs(fromMs: number, toMs: number): number {
     const costs = this.#starts
       .filter(({ atMs, endMs }) => endMs >= fromMs - AROUND_MS && atMs <= toMs + AROUND_MS)
       .map(({ costMs }) => costMs);
     if (costs.length === 0) throw new Error("the yardstick measured nothing in this time");
-    const startMs = costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
-    const seconds = goalSeconds * MARGIN * Math.max(1, startMs / IDLE_START_MS) + Math.max(...costs) / 1000;
-    return { seconds, startMs };
+    return costs.reduce((sum, cost) => sum + cost, 0) / costs.length;
   }
 
   #note(line: string): void {

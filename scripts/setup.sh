@@ -264,8 +264,10 @@ setup_libraries() {
 
 setup_build() {
   # node-gyp configures once, at installation; after a clean-up of native/build that has to come first again, and so it
-  # has when what the engine bpf is built with has come since, or other parts of the addons.
+  # has when what the engine bpf is built with has come since, or other parts of the addons. It writes relative paths, so a
+  # checkout that was moved has rules for what is not there: make finds them without running any.
   if [ ! -e native/build/Makefile ] || [ native/binding.gyp -nt native/build/Makefile ] ||
+    ! make -C native/build --dry-run >/dev/null 2>&1 ||
     { [ ! -e native/build/clusteripd_bpf.target.mk ] && [ "$(node native/bpf/toolchain.cjs probe 2>/dev/null)" = 1 ]; }; then
     setup_quietly npm run install || return
   fi

@@ -345,14 +345,19 @@ export class Daemon {
     return this.#serving.isChanging ? undefined : whyStuck(this.#engines, this.#serving.bindings);
   }
 
-  /** Resolves when all are sent; the first is sent at once. */
-  async announce(address: Address, announcement: Announcement): Promise<void> {
+  /**
+   * The first is sent when this resolves; `allSent` resolves after the last and never rejects, so that nobody has to wait.
+   *
+   * @throws CLUSTERIP_NOT_FOUND; for one that waits its own code
+   */
+  async announce(address: Address, announcement: Announcement): Promise<{ readonly allSent: Promise<void> }> {
     this.#served(address);
-    return this.#announcer.announce(address, announcement, () => {
+    const allSent = this.#announcer.announce(address, announcement, () => {
       const virtualIp = this.#serving.current.get(address);
       const link = virtualIp === undefined ? undefined : this.#serving.linkOf(virtualIp.settings.nic);
       return virtualIp === undefined || link === undefined ? undefined : { virtualIp, link };
     });
+    return { allSent };
   }
 
   /**

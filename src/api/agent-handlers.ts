@@ -48,8 +48,8 @@ export function agentHandlers(daemon: Daemon): AgentHandlers {
     },
     announce: async ({ vip, body }) => {
       const announcement = parseAnnouncement(await body());
-      const done = daemon.announce(parseIpv4Address(vip), announcement);
-      if (announcement.wait) await done;
+      const { allSent } = await daemon.announce(parseIpv4Address(vip), announcement);
+      if (announcement.wait) await allSent;
       return {};
     },
   };

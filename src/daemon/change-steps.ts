@@ -60,7 +60,10 @@ export function changeSteps(
   ];
 }
 
-/** Whom the engines let go of. */
-export function leavingEngines(steps: readonly Step[]): readonly ServedVirtualIp[] {
-  return steps.flatMap((step) => (step.does === "detach" ? [step.virtualIp] : []));
+/** As they are in force before: whom the engines let go of, and who gets other settings where it is. */
+export function changingInEngines(steps: readonly Step[]): readonly ServedVirtualIp[] {
+  return steps.flatMap((step) => {
+    if (step.does === "detach") return [step.virtualIp];
+    return step.does === "attach" && step.replaces !== undefined ? [step.replaces] : [];
+  });
 }

@@ -34,47 +34,61 @@ export interface Cleanup {
  */
 export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup> {
   await checkRequirements();
-  const lock = await takeLock();
+  const locks = await takeLocks();
   try {
     return await removeAll(await listLinks(), socket, forgets);
   } finally {
-    await lock?.release();
+    for (const lock of locks) await lock.release();
   }
 }
 
 /**
  * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away, and waits for other
- * clean-ups: the resource agents of a clone may stop all at once. undefined where the lock cannot be taken: without
- * the addon or the privilege no daemon can either.
+ * clean-ups: the resource agents of a clone may stop all at once. None where they cannot be taken: without the addon or
+ * the privilege no daemon can either.
  */
-async function takeLock(): Promise<HostLock | undefined> {
+async function takeLocks(): Promise<readonly HostLock[]> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS;
   for (;;) {
-    const lock = await tryLock();
-    const links = await listLinks();
-    // Daemons and clean-ups of versions without this lock hold the engine's device, which a daemon sets up at once.
-    const device = links.find(({ name }) => name === TUN_NAME);
-    if (lock instanceof HostLock && device === undefined) return lock;
-    if (lock instanceof HostLock) await lock.release();
-    const isFree = device === undefined && links.every(({ name }) => name !== LOCK_NAME);
-    if (lock === "none" && isFree) return undefined;
-    if (lock === "none" || device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
+    const locks = await tryLocks();
+    if (locks !== "held" && locks !== "none") return locks;
+    const holders = (await listLinks()).filter(({ name }) => lockNames.includes(name));
+    if (locks === "none" && holders.length === 0) return [];
+    // A daemon sets its device up at once; a clean-up never does.
+    if (locks === "none" || holders.some(({ isUp }) => isUp) || performance.now() > deadline) {
+      throw alreadyRunning(holders);
+    }
     await sleep(LOCK_INTERVAL_MS);
   }
 }
 
-async function tryLock(): Promise<HostLock | "held" | "none"> {
+/** That of today, and the engine's device: daemons and clean-ups of versions without that lock hold it alone. */
+const lockNames: readonly string[] = [LOCK_NAME, TUN_NAME];
+
+async function tryLocks(): Promise<readonly HostLock[] | "held" | "none"> {
+  const locks: HostLock[] = [];
+  const giveUp = async (why: "held" | "none"): Promise<"held" | "none"> => {
+    for (const lock of locks) await lock.release();
+    return why;
+  };
   try {
-    return (await HostLock.take(loadNative().lockDevice)) ?? "held";
+    const { lockDevice } = loadNative();
+    for (const name of lockNames) {
+      const lock = await HostLock.take(lockDevice, name);
+      if (lock === undefined) return await giveUp("held");
+      locks.push(lock);
+    }
+    return locks;
   } catch {
-    return "none";
+    return giveUp("none");
   }
 }
 
-function alreadyRunning(): ClusterIpError {
+function alreadyRunning(holders: readonly Link[]): ClusterIpError {
+  const held = holders.map(({ name }) => `${name} is held`).join(", ") || "its lock is held";
   return new ClusterIpError(
     "CLUSTERIP_ALREADY_RUNNING",
-    `A clusteripd runs on this host, or a clean-up takes very long (${LOCK_NAME} is held): stop the daemon, and it removes everything itself.`,
+    `A clusteripd runs on this host, or a clean-up takes very long (${held}): stop the daemon, and it removes everything itself.`,
   );
 }
 

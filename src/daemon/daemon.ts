@@ -38,6 +38,9 @@ import type { DaemonStatus, VirtualIpStatus } from "./status.ts";
 const STOP_RETRIES = 5;
 const STOP_RETRY_MS = 200;
 
+/** A command of a change has a time limit, and the kernel answers in microseconds; a machine that can do nothing else may take long. */
+const MAX_CHANGE_S = 300;
+
 /** After the ARP table had to be put back: neighbours may have heard the NIC's own MAC meanwhile. */
 const CORRECTION: Announcement = { count: 3, intervalMs: 200 };
 
@@ -216,8 +219,10 @@ export class Daemon {
     return this.#reads.summary();
   }
 
-  /** {@link Health.whyStuck} */
-  whyStuck(): Promise<string | undefined> {
+  /** Why the daemon should be restarted, for the watchdog; undefined when its packet paths move and its changes end. */
+  async whyStuck(): Promise<string | undefined> {
+    const seconds = Math.floor(this.#mutex.heldMs / 1000);
+    if (seconds >= MAX_CHANGE_S) return `A change or a repair has not ended for ${seconds} s.`;
     return this.#health.whyStuck();
   }
 
@@ -230,26 +235,32 @@ export class Daemon {
     return findNetwork(address, await listLinks(), listLinkRoutes(), nic);
   }
 
-  /** Resolves when all are sent; the first is sent at once. */
-  async announce(address: Address, announcement: Announcement): Promise<void> {
+  /**
+   * The first is sent when this resolves; `allSent` resolves after the last and never rejects, so that nobody has to wait.
+   *
+   * @throws CLUSTERIP_NOT_FOUND; for one that waits its own code
+   */
+  async announce(address: Address, announcement: Announcement): Promise<{ readonly allSent: Promise<void> }> {
     this.#ownership.requireServed(address);
-    return this.#announcer.announce(address, announcement, () => {
+    const allSent = this.#announcer.announce(address, announcement, () => {
       const virtualIp = this.#ownership.served.get(address);
       const link = virtualIp === undefined ? undefined : this.#resources.links.of(virtualIp.settings.nic);
       return virtualIp === undefined || link === undefined ? undefined : { virtualIp, link };
     });
+    return { allSent };
   }
 
   async #repair(): Promise<void> {
     await this.#announceIfRepaired(async () => {
       await this.#serving.repair();
-      if ((await this.#lock?.keep(this.#resources.links.known)) === true) {
-        this.#log.warn(`${LOCK_NAME} was removed by somebody else; put back`);
-      }
       await this.#changes.serveWaiting();
     });
     this.#followClaims();
     void this.#claims.look();
+    // Last: without it nothing here is less well.
+    if ((await this.#lock?.keep(this.#resources.links.known)) === true) {
+      this.#log.warn(`${LOCK_NAME} was removed by somebody else; put back`);
+    }
   }
 
   /** A word to the neighbours when the ARP table had to be put back. */

@@ -27,8 +27,8 @@ export class Health {
   }
 
   /**
-   * Why the daemon should be restarted, for the watchdog; undefined when its packet paths move. It
-   * does not wait for a change that runs: each step of that has a time limit of its own.
+   * The packet path that does not move, in a sentence; undefined when all do. During a change they are not asked: it is
+   * their engines that it changes.
    */
   async whyStuck(): Promise<string | undefined> {
     if (this.#serving.isChanging) return undefined;

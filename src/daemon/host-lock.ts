@@ -26,8 +26,8 @@ export class HostLock {
   }
 
   /** Resolves with undefined when another process holds it; rejects with CLUSTERIP_HOST when it cannot be taken. */
-  static async take(lockDevice: LockDevice): Promise<HostLock | undefined> {
-    const descriptor = await tryTake(lockDevice);
+  static async take(lockDevice: LockDevice, name: string = LOCK_NAME): Promise<HostLock | undefined> {
+    const descriptor = await tryTake(lockDevice, name);
     return descriptor === undefined ? undefined : new HostLock(lockDevice, descriptor);
   }
 
@@ -39,7 +39,7 @@ export class HostLock {
    */
   async keep(links: readonly Link[]): Promise<boolean> {
     if (links.some(({ name }) => name === LOCK_NAME)) return false;
-    const descriptor = await tryTake(this.#lockDevice);
+    const descriptor = await tryTake(this.#lockDevice, LOCK_NAME);
     // Somebody else has it this moment, and finds our other device: the next look tries again.
     if (descriptor === undefined) return false;
     const lost = this.#descriptor;
@@ -56,17 +56,13 @@ export class HostLock {
 /** The kernel removes the device with it, which may take a moment. */
 const closeDescriptor = promisify(close);
 
-async function tryTake(lockDevice: LockDevice): Promise<number | undefined> {
+async function tryTake(lockDevice: LockDevice, name: string): Promise<number | undefined> {
   try {
-    return await lockDevice(LOCK_NAME);
+    return await lockDevice(name);
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EBUSY") return undefined;
-    throw new ClusterIpError(
-      "CLUSTERIP_HOST",
-      `The lock ${LOCK_NAME} cannot be taken: ${messageOf(error)}.`,
-      {
-        cause: error,
-      },
-    );
+    throw new ClusterIpError("CLUSTERIP_HOST", `The lock ${name} cannot be taken: ${messageOf(error)}.`, {
+      cause: error,
+    });
   }
 }

@@ -117,7 +117,7 @@ export class Ownership implements BridgesMemory {
 
   /** What is in force, where a change did not come to be; what is served goes on where it cannot be written. */
   saveAgain(): void {
-    this.#saveOrTell("the saved state is not what is served");
+    this.#orTell("the saved state is not what is served", () => this.save(this.#now));
   }
 
   /** A repair may have changed whose an address is, and what a bridge had before. */
@@ -127,16 +127,17 @@ export class Ownership implements BridgesMemory {
 
   /** What is served is right; a state that cannot be written must not keep it from being served. */
   saveAtStart(): void {
-    if (this.#saveOrTell("the state is not saved")) this.#state.forgetReleases();
+    this.#orTell("the state is not saved", () => {
+      this.save(this.#now);
+      this.#state.forgetReleases();
+    });
   }
 
-  #saveOrTell(whatIsWrong: string): boolean {
+  #orTell(whatIsWrong: string, act: () => void): void {
     try {
-      this.save(this.#now);
-      return true;
+      act();
     } catch (error) {
       this.#log.error({ error: messageOf(error) }, whatIsWrong);
-      return false;
     }
   }
 }

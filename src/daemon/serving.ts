@@ -8,7 +8,7 @@ import { ClusterIpError, messageOf } from "../core/errors.ts";
 import type { Address } from "../model/address.ts";
 import type { BucketSet } from "../model/bucket-set.ts";
 import type { Asked, ServedMap, ServedVirtualIp } from "./asked.ts";
-import { changeSteps, leavingEngines } from "./change-steps.ts";
+import { changeSteps, changingInEngines } from "./change-steps.ts";
 import type { Log } from "./log.ts";
 import type { Ownership } from "./ownership.ts";
 import { type Concerns, type FailedRepair, findProblems, type Problem } from "./problems.ts";
@@ -171,7 +171,7 @@ export class Serving {
     await links.look();
     const withdrawn = [...this.#withdrawn.values()];
     const steps = changeSteps(previous, next, withdrawn, (v) => programs.judgesInPlace(v));
-    await programs.hold([...leaving, ...leavingEngines(steps)]);
+    await programs.hold([...leaving, ...changingInEngines(steps)]);
     const runner = new StepRunner(this.#resources, previous, next, withdrawn);
     await undoable(
       async (step) => {

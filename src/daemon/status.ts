@@ -41,7 +41,7 @@ export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-  readonly device: string | undefined;
+  readonly device: string;
   readonly engines: Readonly<Record<EngineName, EngineAvailability>>;
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];

@@ -9,7 +9,7 @@
  * Nothing of it waits on the event loop, and some of it waits long: for a CPU that stands still up to a second, for a
  * worker up to two. So other things happen during a call:
  *  - Changes are awaited one after the other (`attach`, `detach`, `setBuckets`, `bindNic`, `restoreNic`): the order that
- *    the daemon needs (`src/daemon/serving.ts`) is the order in which they resolve. What an engine changes by itself, as
+ *    the daemon needs (`src/daemon/change-steps.ts`) is the order in which they resolve. What an engine changes by itself, as
  *    the sampling of a prefilter, it puts between them: it never overtakes one, or builds on what one is replacing.
  *  - Questions (`counters`, `nicCounters`, `isJudging`) come at any time and are answered meanwhile, by what is in force:
  *    before the change or after it. What the change takes away may be gone for them already: CLUSTERIP_NOT_FOUND for

@@ -149,6 +149,11 @@ describeNet("daemon: robustness", { tools: ["curl", "ping"] }, () => {
       [["-X", "POST", "-d", "{", "http://x/v1/virtual-ips"], 400, "CLUSTERIP_BAD_REQUEST"],
       [["-X", "POST", "-d", "", "http://x/v1/virtual-ips"], 400, "CLUSTERIP_BAD_REQUEST"],
       [["-X", "POST", "-d", "null", "http://x/v1/virtual-ips"], 400, "CLUSTERIP_BAD_REQUEST"],
+      ...["{}", '{"wait":true}'].map((body): [string[], number, string] => [
+        ["-X", "POST", "-d", body, "http://x/v1/virtual-ips/192.0.2.9/announce"],
+        404,
+        "CLUSTERIP_NOT_FOUND",
+      ]),
       [["-X", "POST", "-d", "[[[[]]]]", "http://x/v1/virtual-ips"], 400, "CLUSTERIP_BAD_REQUEST"],
       [
         ["-X", "POST", "-d", '{"__proto__":{"vip":1}}', "http://x/v1/virtual-ips"],

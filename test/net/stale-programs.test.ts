@@ -41,7 +41,7 @@ describeBpf("programs that a dead daemon left", { tools: ["tc", "clang"] }, () =
     await leave();
     const script = `
       const { listLinks } = await import(process.argv[1] + "/dist/src/host/ip.js");
-      const { removeStalePrograms } = await import(process.argv[1] + "/dist/src/daemon/stale-programs.js");
+      const { removeStalePrograms } = await import(process.argv[1] + "/dist/src/daemon/resources/stale-programs.js");
       for (const link of await listLinks()) {
         const unknown = async () => ({ outcome: "unknown", why: "it is not built" });
         console.log(link.name, (await removeStalePrograms(link, unknown)).outcome);

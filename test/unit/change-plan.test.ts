@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { ServedMap, ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { planChange } from "../../src/daemon/change-plan.ts";
-import { changeSteps, leavingEngines } from "../../src/daemon/change-steps.ts";
+import { changeSteps, changingInEngines } from "../../src/daemon/change-steps.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
 import type { EngineName } from "../../src/model/virtual-ip.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
@@ -165,5 +165,5 @@ test("the host changes between what judges in place and what needs a guard: tabl
     { does: "attach", virtualIp: { ...guarded, localBuckets: [] }, replaces: undefined },
     { does: "set-buckets", virtualIp: guarded, from: [] },
   ]);
-  expect(leavingEngines(order)).toEqual([old]);
+  expect(changingInEngines(order)).toEqual([old]);
 });

@@ -70,6 +70,14 @@ it("of a change that fails it is told what is in force then", async () => {
   expect(ownership.told).toBe(two);
 });
 
+it("a note of a release that cannot be removed keeps nothing from being served", () => {
+  state.forgetReleases = () => {
+    throw new Error("EPERM");
+  };
+  ownership.saveAtStart();
+  expect(state.read().map(({ settings }) => settings.address)).toEqual(["192.0.2.10"]);
+});
+
 it("is saved again only where it is not what is saved: after a repair, or when a bridge was changed", () => {
   const saved = (): readonly string[] => state.read().map(({ settings }) => settings.address);
   ownership.save(one);

@@ -4,6 +4,7 @@
  * Wanted: of each virtual IP in force its engine with its buckets, bound to the interface that has the name now. Had is
  * what the engines say; a dead daemon's programs are taken away where nothing goes on with them.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../core/errors.ts";
 import {
   deviceOf,
@@ -22,6 +23,9 @@ import type { Log } from "../log.ts";
 import type { Repairs } from "../repairs.ts";
 import type { Links } from "./links.ts";
 import { removeStalePrograms } from "./stale-programs.ts";
+
+/** For so long a change waits for counters that are told meanwhile: what is withdrawn is to be silent soon. */
+const HOLD_MS = 500;
 
 /** An engine at work on an interface. */
 export interface Binding {
@@ -188,21 +192,23 @@ export class Programs {
     return this.#held;
   }
 
-  /** What the change at hand takes from its engine tells the counters that it has now, until {@link release}. */
-  async hold(leaving: readonly ServedVirtualIp[]): Promise<void> {
-    if (leaving.length === 0) return;
+  /**
+   * What the change at hand changes in its engine tells the counters that it has now, until {@link release}. A packet path
+   * that does not answer is no reason not to change it, or to do so late.
+   */
+  async hold(changing: readonly ServedVirtualIp[]): Promise<void> {
+    if (changing.length === 0) return;
     const virtualIps = new Map<Address, VirtualIpCounters>();
     const bindings = new Map<string, BindingState>();
-    try {
-      for (const virtualIp of leaving) {
+    const read = async (): Promise<void> => {
+      for (const virtualIp of changing) {
         virtualIps.set(virtualIp.settings.address, await this.countersOf(virtualIp));
       }
-      const served = new Map(leaving.map((virtualIp) => [virtualIp.settings.address, virtualIp]));
+      const served = new Map(changing.map((virtualIp) => [virtualIp.settings.address, virtualIp]));
       for (const binding of bindingsOf(served)) bindings.set(nameOf(binding), await this.stateOf(binding));
-    } catch {
-      // A packet path that does not answer is no reason not to change it.
-    }
-    this.#held = { virtualIps, bindings };
+    };
+    await Promise.race([read().catch(() => {}), sleep(HOLD_MS, undefined, { ref: false })]);
+    this.#held = { virtualIps: new Map(virtualIps), bindings: new Map(bindings) };
   }
 
   /** What is in force is with its engines again. */

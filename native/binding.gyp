@@ -5,6 +5,7 @@
     # 1 in a checkout: users do not get what only tests and benchmarks load.
     "has_trial%": "<!(node -p \"Number(require('fs').existsSync('trial'))\")",
     "userspace": [
+      "linux/lock_device.cc",
       "linux/nft_events.cc",
       "linux/send_once.cc",
       "linux/settle.cc",

@@ -69,26 +69,33 @@ export interface NativePrefilter {
 }
 
 /**
- * The userspace packet path (`native/userspace/dataplane.h`). A method returns when what it changed
- * is in force for the next frame. Errors carry `code` (ENODEV, EPERM ...), `errno`, `syscall`.
+ * The userspace packet path (`native/userspace/dataplane.h`). A call waits, for workers and for frames that have arrived,
+ * on another thread: the event loop goes on. It resolves when what it changed is in force for the next frame, and rejects
+ * with an error that carries `code` (ENODEV, EPERM ...), `errno`, `syscall`.
+ *
+ * Changes are made in the order of the calls, one after the other. Counters are read in the order of their calls, and
+ * beside changes: a reader that wants what a change has made waits for that first.
  */
 export interface NativeDataplane {
+  /** Creates the TUN device and starts the worker threads, 1 to 16; before it every other call fails with EBADF. */
+  open(tunName: string, workers: number): Promise<void>;
   /** Makes the TUN device anew after somebody has removed it. */
-  reopenTun(tunName: string): void;
-  addNic(): number;
-  openNic(nic: number, ifindex: number): void;
-  closeNic(nic: number): void;
-  removeNic(nic: number): void;
+  reopenTun(tunName: string): Promise<void>;
+  addNic(): Promise<number>;
+  openNic(nic: number, ifindex: number): Promise<void>;
+  closeNic(nic: number): Promise<void>;
+  removeNic(nic: number): Promise<void>;
   /** The prefilter of this and the next two fits what is served after the change. */
-  addVirtualIp(nic: number, settings: NativeVirtualIp, prefilter: NativePrefilter): number;
-  removeVirtualIp(virtualIp: number, prefilter: NativePrefilter): void;
+  addVirtualIp(nic: number, settings: NativeVirtualIp, prefilter: NativePrefilter): Promise<number>;
+  removeVirtualIp(virtualIp: number, prefilter: NativePrefilter): Promise<void>;
   /** Either gains buckets or loses some: a change that does both is made in two, losses first. */
-  setLocal(virtualIp: number, localMask: number, prefilter: NativePrefilter): void;
+  setLocal(virtualIp: number, localMask: number, prefilter: NativePrefilter): Promise<void>;
   /** @param dropsMore than the one in force, not less */
-  setPrefilter(nic: number, prefilter: NativePrefilter, dropsMore: boolean): void;
-  nicCounters(nic: number): NativeNicCounters;
-  virtualIpCounters(virtualIp: number): NativeVirtualIpCounters;
-  close(): void;
+  setPrefilter(nic: number, prefilter: NativePrefilter, dropsMore: boolean): Promise<void>;
+  nicCounters(nic: number): Promise<NativeNicCounters>;
+  virtualIpCounters(virtualIp: number): Promise<NativeVirtualIpCounters>;
+  /** Ends device and threads when the changes on their way are made; calls that come later fail with EBADF. */
+  close(): Promise<void>;
 }
 
 export interface NativeAddon {
@@ -109,11 +116,14 @@ export interface NativeAddon {
    * @returns false when somebody else holds it
    */
   tryLockFile(fd: number): boolean;
-  /** Creates the TUN device `tunName` and starts the worker threads, 1 to 16. */
-  readonly Dataplane: new (
-    tunName: string,
-    workers: number,
-  ) => NativeDataplane;
+  /**
+   * Makes a TUN device whose name is a lock in this network namespace. The kernel removes it with the descriptor, also when
+   * the process is killed.
+   *
+   * @returns the descriptor; rejects with EBUSY when there is a device of that name
+   */
+  lockDevice(name: string): Promise<number>;
+  readonly Dataplane: new () => NativeDataplane;
 }
 
 /** How the programs are attached to an interface. */
@@ -143,6 +153,9 @@ export type XdpMode = (typeof xdpModes)[number];
 /**
  * Engine "bpf" on one interface (`native/loader/dataplane.h`): `prepare`, then the virtual IPs,
  * then `attach`. What is attached outlives the object and the process, until `detach`.
+ *
+ * Calls wait on another thread, and are ordered as those of `NativeDataplane`: changes one after the other, and what is
+ * read beside them.
  */
 export interface NativeBpfDataplane {
   /**
@@ -151,26 +164,28 @@ export interface NativeBpfDataplane {
    * @returns whether it has found some whose maps are laid out in another way, another version's: nothing is taken over
    * from them, and `attach` replaces them
    */
-  prepare(ifindex: number): boolean;
-  attach(ifindex: number, xdpMode: number, forceClsact: boolean): void;
-  detach(): void;
-  attachment(): NativeBpfAttachment;
+  prepare(ifindex: number): Promise<boolean>;
+  attach(ifindex: number, xdpMode: number, forceClsact: boolean): Promise<void>;
+  detach(): Promise<void>;
+  attachment(): Promise<NativeBpfAttachment>;
   /** whether the tc program is where it was attached; cheap */
-  isJudging(): boolean;
+  isJudging(): Promise<boolean>;
   /** whether all is there: also the XDP program and the subscriptions */
-  isComplete(): boolean;
+  isComplete(): Promise<boolean>;
   /** Adds it or changes it in one write. */
-  setVirtualIp(settings: NativeVirtualIp): void;
-  setLocal(addressHost: number, localMask: number): void;
-  removeVirtualIp(addressHost: number): void;
-  virtualIps(): readonly NativeBpfVirtualIp[];
+  setVirtualIp(settings: NativeVirtualIp): Promise<void>;
+  setLocal(addressHost: number, localMask: number): Promise<void>;
+  removeVirtualIp(addressHost: number): Promise<void>;
+  virtualIps(): Promise<readonly NativeBpfVirtualIp[]>;
   /** frames by the number of their reason */
-  nicCounters(): readonly Tally[];
-  virtualIpCounters(addressHost: number): {
-    readonly local: readonly Tally[];
-    readonly foreign: readonly Tally[];
-    readonly withoutBucket: Tally;
-  };
+  nicCounters(): Promise<readonly Tally[]>;
+  virtualIpCounters(addressHost: number): Promise<NativeBpfVirtualIpCounters>;
+}
+
+export interface NativeBpfVirtualIpCounters {
+  readonly local: readonly Tally[];
+  readonly foreign: readonly Tally[];
+  readonly withoutBucket: Tally;
 }
 
 export interface NativeBpfAddon {
@@ -178,12 +193,12 @@ export interface NativeBpfAddon {
   readonly BpfDataplane: new (
     objectPath: string,
   ) => NativeBpfDataplane;
-  /** Loads the programs and attaches them to the loopback interface for a moment; throws why not. */
-  probe(objectPath: string): void;
+  /** Loads the programs and attaches them to the loopback interface for a moment; rejects with why not. */
+  probe(objectPath: string): Promise<void>;
   /** Takes programs and subscriptions that were left on an interface away; whether there were any. */
-  removePrograms(ifindex: number): boolean;
+  removePrograms(ifindex: number): Promise<boolean>;
   /** The name of an interface's driver, empty when it has none. */
-  driverOf(ifindex: number): string;
+  driverOf(ifindex: number): Promise<string>;
 }
 
 const ADDON_PATH = join("native", "build", "Release", "clusteripd.node");

@@ -1,10 +1,10 @@
 #include "linux/settle.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -57,15 +57,17 @@ bool DrainedCpus::look(std::span<const CpuBacklog> backlogs, Time now) noexcept 
 }
 
 void settle_received_frames() noexcept {
-  // A change may gain buckets of a hundred virtual IPs, one after the other: a CPU that does not
-  // go on is waited for once and not each time, or a watchdog would end the caller.
-  constexpr std::chrono::seconds kUntilNextTime{10};
-  thread_local std::optional<DrainedCpus::Time> given_up_at;
+  // A change may gain buckets of a hundred virtual IPs, one after the other and each on any thread:
+  // a CPU that does not go on is waited for once and not each time, or a watchdog would end the
+  // caller.
+  using Duration = DrainedCpus::Duration;
+  constexpr Duration kUntilNextTime = std::chrono::seconds(10);
+  static std::atomic<Duration> given_up_at{-kUntilNextTime};  // since the boot
   const auto now = [] { return std::chrono::steady_clock::now(); };
-  const bool has_waited = given_up_at && now() - *given_up_at < kUntilNextTime;
+  const bool has_waited = now().time_since_epoch() - given_up_at.load() < kUntilNextTime;
   DrainedCpus cpus(has_waited ? DrainedCpus::kLongestBusy : DrainedCpus::kLongest);
   while (cpus.look(read_backlogs(), now())) std::this_thread::sleep_for(kPause);
-  if (!has_waited && cpus.has_given_up()) given_up_at = now();
+  if (!has_waited && cpus.has_given_up()) given_up_at = now().time_since_epoch();
 }
 
 }  // namespace clusterip

@@ -42,6 +42,8 @@ class Fd {
   ~Fd() { reset(); }
 
   [[nodiscard]] int get() const noexcept { return fd_; }
+  // The caller's from now on.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
 
  private:

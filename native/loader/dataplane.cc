@@ -29,31 +29,33 @@ std::optional<SysError> BpfDataplane::load() {
   return std::nullopt;
 }
 
-std::optional<SysError> BpfDataplane::prepare(int ifindex) {
+Result<bool> BpfDataplane::prepare(int ifindex) {
+  const std::lock_guard lock(mutex_);
   auto tc = find_tc(ifindex);
   if (const auto* error = std::get_if<SysError>(&tc)) return *error;
   auto xdp = find_xdp(ifindex);
   if (const auto* error = std::get_if<SysError>(&xdp)) return *error;
-  found_other_layout_ = false;
-  if (loaded_) return std::nullopt;
+  if (loaded_) return false;
   // Either of the two knows the maps, should somebody have removed the other.
   const auto& found_tc = std::get<std::optional<TcAttachment>>(tc);
   const auto& found_xdp = std::get<XdpState>(xdp).ours;
   const ProgramInfo* known = found_tc    ? &found_tc->program.info
                              : found_xdp ? &found_xdp->program.info
                                          : nullptr;
+  bool is_other_layout = false;
   if (known != nullptr) {
     auto maps = maps_of(*known);
     if (const auto* error = std::get_if<SysError>(&maps)) {
       // ENOENT: laid out in another way; those programs are replaced when ours are ready.
       if (error->error != ENOENT) return *error;
-      found_other_layout_ = true;
+      is_other_layout = true;
     } else {
       maps_ = std::get<BpfMaps>(std::move(maps));
       adopted_ifindex_ = ifindex;
     }
   }
-  return load();
+  if (const auto error = load()) return *error;
+  return is_other_layout;
 }
 
 std::optional<SysError> BpfDataplane::attach_tc_program(int ifindex, TcWay way) {
@@ -124,9 +126,10 @@ std::optional<SysError> BpfDataplane::attach_xdp_program(int ifindex, XdpMode mo
 }
 
 std::optional<SysError> BpfDataplane::attach(int ifindex, const AttachOptions& options) {
+  const std::lock_guard lock(mutex_);
   if (!loaded_) return SysError{.call = "attach", .error = EBADF};
   if (ifindex_ != 0 && ifindex_ != ifindex) {
-    if (const auto error = detach()) return error;
+    if (const auto error = detach_all()) return error;
   }
   const bool is_known_interface = ifindex == ifindex_ || ifindex == adopted_ifindex_;
   ifindex_ = ifindex;
@@ -136,6 +139,11 @@ std::optional<SysError> BpfDataplane::attach(int ifindex, const AttachOptions& o
 }
 
 std::optional<SysError> BpfDataplane::detach() {
+  const std::lock_guard lock(mutex_);
+  return detach_all();
+}
+
+std::optional<SysError> BpfDataplane::detach_all() {
   std::optional<SysError> first;
   const auto note = [&first](const std::optional<SysError>& error) {
     if (error && !is_interface_gone(*error) && error->error != ENOENT && !first) first = error;
@@ -206,6 +214,7 @@ std::optional<SysError> BpfDataplane::release_mac(const BpfVirtualIp& gone) cons
 }
 
 std::optional<SysError> BpfDataplane::set_virtual_ip(const BpfSettings& settings) {
+  std::unique_lock lock(mutex_);
   const auto known = maps_.find(settings.address_wire);
   const auto* old = std::get_if<clusterip_virtual_ip>(&known);
   BpfVirtualIp entry{.address_wire = settings.address_wire, .settings = {}};
@@ -226,24 +235,26 @@ std::optional<SysError> BpfDataplane::set_virtual_ip(const BpfSettings& settings
     }
   }
   const unsigned gained = settings.rule.local_mask & ~(old != nullptr ? old->rule.local_mask : 0u);
-  if (gained != 0 && judged_ifindex() != 0) settle_received_frames();
+  if (gained != 0) settle_before_gain(lock);
   if (const auto error = maps_.write(entry)) return error;
   if (old == nullptr || is_same_mac) return std::nullopt;
   return release_mac({.address_wire = settings.address_wire, .settings = *old});
 }
 
 std::optional<SysError> BpfDataplane::set_local(in_addr_t address_wire, std::uint16_t local_mask) {
+  std::unique_lock lock(mutex_);
   const auto known = maps_.find(address_wire);
   if (const auto* error = std::get_if<SysError>(&known)) return *error;
   BpfVirtualIp entry{.address_wire = address_wire,
                      .settings = std::get<clusterip_virtual_ip>(known)};
   const unsigned gained = local_mask & ~unsigned{entry.settings.rule.local_mask};
-  if (gained != 0 && judged_ifindex() != 0) settle_received_frames();
+  if (gained != 0) settle_before_gain(lock);
   entry.settings.rule.local_mask = local_mask;
   return maps_.write(entry);
 }
 
 std::optional<SysError> BpfDataplane::remove_virtual_ip(in_addr_t address_wire) {
+  const std::lock_guard lock(mutex_);
   const auto known = maps_.find(address_wire);
   if (std::holds_alternative<SysError>(known)) return std::nullopt;
   if (const auto error = maps_.erase(address_wire)) return error;
@@ -251,13 +262,50 @@ std::optional<SysError> BpfDataplane::remove_virtual_ip(in_addr_t address_wire) 
       {.address_wire = address_wire, .settings = std::get<clusterip_virtual_ip>(known)});
 }
 
+void BpfDataplane::settle_before_gain(std::unique_lock<std::mutex>& lock) const noexcept {
+  if (judged_ifindex() == 0) return;
+  lock.unlock();
+  settle_received_frames();
+  lock.lock();
+}
+
+Result<std::vector<BpfVirtualIp>> BpfDataplane::list() const {
+  const std::lock_guard lock(mutex_);
+  return maps_.list();
+}
+
+Result<clusterip_nic_counters> BpfDataplane::count_nic() const {
+  const std::lock_guard lock(mutex_);
+  return maps_.count_nic();
+}
+
+Result<clusterip_vip_counters> BpfDataplane::count_virtual_ip(in_addr_t address_wire) const {
+  const std::lock_guard lock(mutex_);
+  return maps_.count_virtual_ip(address_wire);
+}
+
+BpfAttachment BpfDataplane::attachment() const {
+  const std::lock_guard lock(mutex_);
+  return {.tc = tc_ ? std::optional(tc_->way) : std::nullopt,
+          .tc_id = tc_ ? tc_->program.info.id : 0,
+          .xdp = xdp_ ? xdp_->mode : XdpMode::kOff,
+          .xdp_error = xdp_error_,
+          .xdp_other_id = xdp_other_id_};
+}
+
 Result<bool> BpfDataplane::is_judging() const {
+  const std::lock_guard lock(mutex_);
+  return is_tc_judging();
+}
+
+Result<bool> BpfDataplane::is_tc_judging() const {
   if (!tc_) return false;
   return tc_->is_intact();
 }
 
 Result<bool> BpfDataplane::is_complete() const {
-  const auto judging = is_judging();
+  const std::lock_guard lock(mutex_);
+  const auto judging = is_tc_judging();
   if (std::holds_alternative<SysError>(judging) || !std::get<bool>(judging)) return judging;
   if (xdp_) {
     const auto xdp = find_xdp(ifindex_);

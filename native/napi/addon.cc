@@ -3,7 +3,9 @@
 #include <napi.h>
 #include <sys/file.h>
 
+#include "linux/lock_device.h"
 #include "linux/send_once.h"
+#include "napi/async_call.h"
 #include "napi/dataplane_object.h"
 #include "napi/napi_util.h"
 #include "napi/nft_events_object.h"
@@ -39,10 +41,18 @@ Napi::Value try_lock_file(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), is_locked);
 }
 
+// lockDevice(name): the descriptor that holds it
+Napi::Value lock_device_named(const Napi::CallbackInfo& info) {
+  return call_alone(
+      info, [name = info[0].ToString().Utf8Value()] { return lock_device(name); },
+      [](Napi::Env env, Fd& fd) { return Napi::Number::New(env, fd.release()); });
+}
+
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("sendFrame", Napi::Function::New<send_frame_on>(env, "sendFrame"));
   exports.Set("sendDatagram", Napi::Function::New<send_datagram_to>(env, "sendDatagram"));
   exports.Set("tryLockFile", Napi::Function::New<try_lock_file>(env, "tryLockFile"));
+  exports.Set("lockDevice", Napi::Function::New<lock_device_named>(env, "lockDevice"));
   export_dataplane(env, exports);
   export_nft_events(env, exports);
   return exports;

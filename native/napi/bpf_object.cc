@@ -31,41 +31,39 @@ Napi::Array to_array(Napi::Env env, std::span<const clusterip_tally> tallies) {
 
 in_addr_t to_address(const Napi::Value& value) { return htonl(to_u32(value)); }
 
-Napi::Value fail(const Napi::CallbackInfo& info, const SysError& error) {
-  throw_sys_error(info.Env(), error);
-  return info.Env().Undefined();
-}
-
-Napi::Value finish(const Napi::CallbackInfo& info, const std::optional<SysError>& error) {
-  return error ? fail(info, *error) : info.Env().Undefined();
-}
-
-Napi::Value answer(const Napi::CallbackInfo& info, const Result<bool>& result) {
-  if (const auto* error = std::get_if<SysError>(&result)) return fail(info, *error);
-  return Napi::Boolean::New(info.Env(), std::get<bool>(result));
+Napi::Value to_object(Napi::Env env, const BpfAttachment& attachment) {
+  const auto& [tc, tc_id, xdp, xdp_error, xdp_other_id] = attachment;
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("tc", !tc ? "none" : *tc == TcWay::kTcx ? "tcx" : "clsact");
+  object.Set("tcProgram", tc_id);
+  object.Set("xdp", xdp == XdpMode::kOff ? "off" : xdp == XdpMode::kNative ? "native" : "generic");
+  object.Set("xdpErrno", xdp_error);
+  object.Set("xdpOtherProgram", xdp_other_id);
+  return object;
 }
 
 // probe(objectPath)
 Napi::Value probe(const Napi::CallbackInfo& info) {
-  if (const auto error = probe_bpf(info[0].ToString().Utf8Value())) {
-    throw_sys_error(info.Env(), *error);
-  }
-  return info.Env().Undefined();
+  return call_alone(
+      info, [path = info[0].ToString().Utf8Value()] { return result_of(probe_bpf(path)); },
+      to_undefined);
 }
 
 // removePrograms(ifindex)
 Napi::Value remove_programs_from(const Napi::CallbackInfo& info) {
-  const auto removed = remove_programs(static_cast<int>(to_u32(info[0])));
-  if (const auto* error = std::get_if<SysError>(&removed)) {
-    throw_sys_error(info.Env(), *error);
-    return info.Env().Undefined();
-  }
-  return Napi::Boolean::New(info.Env(), std::get<bool>(removed));
+  return call_alone(
+      info, [ifindex = static_cast<int>(to_u32(info[0]))] { return remove_programs(ifindex); },
+      to_boolean);
 }
 
 // driverOf(ifindex)
 Napi::Value driver_name(const Napi::CallbackInfo& info) {
-  return Napi::String::New(info.Env(), driver_of(static_cast<int>(to_u32(info[0]))));
+  return call_alone(
+      info,
+      [ifindex = static_cast<int>(to_u32(info[0]))]() -> Result<std::string> {
+        return driver_of(ifindex);
+      },
+      [](Napi::Env env, const std::string& name) { return Napi::String::New(env, name); });
 }
 
 }  // namespace
@@ -91,43 +89,49 @@ Napi::Function BpfObject::define(Napi::Env env) {
 BpfObject::BpfObject(const Napi::CallbackInfo& info)
     : ObjectWrap(info), dataplane_(info[0].ToString().Utf8Value()) {}
 
+template <typename Act>
+Napi::Value BpfObject::change(const Napi::CallbackInfo& info, Act act) {
+  return changes_.call(
+      info, [act = std::move(act)] { return result_of(act()); }, to_undefined);
+}
+
 Napi::Value BpfObject::prepare(const Napi::CallbackInfo& info) {
-  const auto error = dataplane_.prepare(static_cast<int>(to_u32(info[0])));
-  if (error) return fail(info, *error);
-  return Napi::Boolean::New(info.Env(), dataplane_.found_other_layout());
+  return changes_.call(
+      info,
+      [this, ifindex = static_cast<int>(to_u32(info[0]))] { return dataplane_.prepare(ifindex); },
+      to_boolean);
 }
 
 // attach(ifindex, xdpMode, forceClsact)
 Napi::Value BpfObject::attach(const Napi::CallbackInfo& info) {
   const std::uint32_t mode = to_u32(info[1]);
-  const bool force_clsact = info[2].ToBoolean();
-  return finish(info, dataplane_.attach(static_cast<int>(to_u32(info[0])),
-                                        {.xdp = static_cast<XdpMode>(mode > 2 ? 0 : mode),
-                                         .tc = force_clsact ? TcWay::kClsact : TcWay::kTcx}));
+  const AttachOptions options{
+      .xdp = static_cast<XdpMode>(mode > 2 ? 0 : mode),
+      .tc = info[2].ToBoolean() ? TcWay::kClsact : TcWay::kTcx,
+  };
+  return change(info, [this, ifindex = static_cast<int>(to_u32(info[0])), options] {
+    return dataplane_.attach(ifindex, options);
+  });
 }
 
 Napi::Value BpfObject::detach(const Napi::CallbackInfo& info) {
-  return finish(info, dataplane_.detach());
+  return change(info, [this] { return dataplane_.detach(); });
 }
 
 Napi::Value BpfObject::attachment(const Napi::CallbackInfo& info) {
-  const auto& tc = dataplane_.tc();
-  const auto& xdp = dataplane_.xdp();
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("tc", !tc ? "none" : tc->way == TcWay::kTcx ? "tcx" : "clsact");
-  object.Set("tcProgram", tc ? tc->program.info.id : 0);
-  object.Set("xdp", !xdp ? "off" : xdp->mode == XdpMode::kNative ? "native" : "generic");
-  object.Set("xdpErrno", dataplane_.xdp_error());
-  object.Set("xdpOtherProgram", dataplane_.xdp_other_id());
-  return object;
+  return reads_.call(
+      info, [this]() -> Result<BpfAttachment> { return dataplane_.attachment(); },
+      [](Napi::Env env, const BpfAttachment& attachment) { return to_object(env, attachment); });
 }
 
 Napi::Value BpfObject::is_judging(const Napi::CallbackInfo& info) {
-  return answer(info, dataplane_.is_judging());
+  return reads_.call(
+      info, [this] { return dataplane_.is_judging(); }, to_boolean);
 }
 
 Napi::Value BpfObject::is_complete(const Napi::CallbackInfo& info) {
-  return answer(info, dataplane_.is_complete());
+  return reads_.call(
+      info, [this] { return dataplane_.is_complete(); }, to_boolean);
 }
 
 Napi::Value BpfObject::set_virtual_ip(const Napi::CallbackInfo& info) {
@@ -136,56 +140,64 @@ Napi::Value BpfObject::set_virtual_ip(const Napi::CallbackInfo& info) {
       info[0].IsObject() ? info[0].As<Napi::Object>().Get("clusterMac") : info.Env().Undefined();
   if (!mac.IsTypedArray() ||
       mac.As<Napi::TypedArray>().ByteLength() != settings.cluster_mac.size()) {
-    return fail(info, SysError{.call = "setVirtualIp", .error = EINVAL});
+    return rejected(info.Env(), {.call = "setVirtualIp", .error = EINVAL});
   }
   const auto object = info[0].As<Napi::Object>();
   std::copy_n(mac.As<Napi::Uint8Array>().Data(), settings.cluster_mac.size(),
               settings.cluster_mac.begin());
   settings.address_wire = to_address(object.Get("addressHost"));
   settings.rule = to_rule(object);
-  return finish(info, dataplane_.set_virtual_ip(settings));
+  return change(info, [this, settings] { return dataplane_.set_virtual_ip(settings); });
 }
 
 Napi::Value BpfObject::set_local(const Napi::CallbackInfo& info) {
-  return finish(info, dataplane_.set_local(to_address(info[0]), to_bucket_mask(info[1])));
+  return change(info, [this, address = to_address(info[0]), mask = to_bucket_mask(info[1])] {
+    return dataplane_.set_local(address, mask);
+  });
 }
 
 Napi::Value BpfObject::remove_virtual_ip(const Napi::CallbackInfo& info) {
-  return finish(info, dataplane_.remove_virtual_ip(to_address(info[0])));
+  return change(info, [this, address = to_address(info[0])] {
+    return dataplane_.remove_virtual_ip(address);
+  });
 }
 
 Napi::Value BpfObject::virtual_ips(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto entries = dataplane_.maps().list();
-  if (const auto* error = std::get_if<SysError>(&entries)) return fail(info, *error);
-  Napi::Array array = Napi::Array::New(env);
-  for (const auto& [address_wire, settings] : std::get<std::vector<BpfVirtualIp>>(entries)) {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("addressHost", Napi::Number::New(env, ntohl(address_wire)));
-    object.Set("localMask", Napi::Number::New(env, settings.rule.local_mask));
-    object.Set("clusterMac", Napi::Buffer<std::uint8_t>::Copy(env, settings.cluster_mac, 6));
-    object.Set("ownsMac", (settings.flags & VIRTUAL_IP_OWNS_MAC) != 0);
-    array.Set(array.Length(), object);
-  }
-  return array;
+  return reads_.call(
+      info, [this] { return dataplane_.list(); },
+      [](Napi::Env env, const std::vector<BpfVirtualIp>& entries) {
+        Napi::Array array = Napi::Array::New(env);
+        for (const auto& [address_wire, settings] : entries) {
+          Napi::Object object = Napi::Object::New(env);
+          object.Set("addressHost", Napi::Number::New(env, ntohl(address_wire)));
+          object.Set("localMask", Napi::Number::New(env, settings.rule.local_mask));
+          object.Set("clusterMac", Napi::Buffer<std::uint8_t>::Copy(env, settings.cluster_mac, 6));
+          object.Set("ownsMac", (settings.flags & VIRTUAL_IP_OWNS_MAC) != 0);
+          array.Set(array.Length(), object);
+        }
+        return array;
+      });
 }
 
 Napi::Value BpfObject::nic_counters(const Napi::CallbackInfo& info) {
-  const auto counters = dataplane_.maps().count_nic();
-  if (const auto* error = std::get_if<SysError>(&counters)) return fail(info, *error);
-  // There is room for more reasons than there are.
-  return to_array(info.Env(), std::span(std::get<0>(counters).by_reason).first(REASON_COUNT));
+  return reads_.call(
+      info, [this] { return dataplane_.count_nic(); },
+      [](Napi::Env env, const clusterip_nic_counters& counters) {
+        // There is room for more reasons than there are.
+        return to_array(env, std::span(counters.by_reason).first(REASON_COUNT));
+      });
 }
 
 Napi::Value BpfObject::virtual_ip_counters(const Napi::CallbackInfo& info) {
-  const auto counters = dataplane_.maps().count_virtual_ip(to_address(info[0]));
-  if (const auto* error = std::get_if<SysError>(&counters)) return fail(info, *error);
-  const auto& sums = std::get<clusterip_vip_counters>(counters);
-  Napi::Object object = Napi::Object::New(info.Env());
-  object.Set("local", to_array(info.Env(), sums.local));
-  object.Set("foreign", to_array(info.Env(), sums.foreign));
-  object.Set("withoutBucket", to_object(info.Env(), sums.without_bucket));
-  return object;
+  return reads_.call(
+      info, [this, address = to_address(info[0])] { return dataplane_.count_virtual_ip(address); },
+      [](Napi::Env env, const clusterip_vip_counters& sums) {
+        Napi::Object object = Napi::Object::New(env);
+        object.Set("local", to_array(env, sums.local));
+        object.Set("foreign", to_array(env, sums.foreign));
+        object.Set("withoutBucket", to_object(env, sums.without_bucket));
+        return object;
+      });
 }
 
 void export_bpf(Napi::Env env, Napi::Object exports) {

@@ -1,9 +1,10 @@
-// Engine "bpf" on one interface, as JavaScript sees it.
+// Engine "bpf" on one interface, as JavaScript sees it: every method answers by a promise.
 #pragma once
 
 #include <napi.h>
 
 #include "loader/dataplane.h"
+#include "napi/async_call.h"
 
 namespace clusterip {
 
@@ -28,7 +29,13 @@ class BpfObject : public Napi::ObjectWrap<BpfObject> {
   Napi::Value nic_counters(const Napi::CallbackInfo& info);
   Napi::Value virtual_ip_counters(const Napi::CallbackInfo& info);
 
+  // `act` runs on a thread of the pool and returns an error or none.
+  template <typename Act>
+  Napi::Value change(const Napi::CallbackInfo& info, Act act);
+
   BpfDataplane dataplane_;
+  CallQueue changes_;
+  CallQueue reads_;
 };
 
 // BpfDataplane, probe(), removePrograms(), driverOf()

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "napi/async_call.h"
 #include "napi/napi_util.h"
 #include "userspace/dataplane.h"
 
@@ -51,12 +52,55 @@ std::optional<Prefilter> to_prefilter(const Napi::Value& value) {
   return prefilter;
 }
 
+Napi::Value to_value(Napi::Env env, Dataplane::Id id) { return Napi::Number::New(env, id); }
+
+Napi::Value to_value(Napi::Env env, const NicCounters& counters) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("received", to_object(env, counters.received));
+  object.Set("receivedVariance", counters.received_variance.frames);
+  object.Set("byReason", to_array(env, counters.by_reason));
+  object.Set("byEngineDrop", to_array(env, counters.by_drop));
+  object.Set("kernelDropped", static_cast<double>(counters.kernel_dropped));
+  object.Set("captureErrors", static_cast<double>(counters.capture_errors));
+  object.Set("lastDeliveryErrno", counters.last_delivery_error.number);
+  object.Set("prefilterErrno", counters.prefilter_errno);
+  object.Set("isCaptureStale", counters.is_capture_stale);
+  return object;
+}
+
+Napi::Value to_value(Napi::Env env, const VirtualIpCounters& counters) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("local", to_array(env, counters.local));
+  object.Set("foreign", to_array(env, counters.foreign));
+  object.Set("foreignVariance", counters.foreign_variance.frames);
+  object.Set("withoutBucket", to_object(env, counters.without_bucket));
+  return object;
+}
+
+std::optional<VirtualIpSettings> to_settings(const Napi::Value& value) {
+  if (!value.IsObject()) return std::nullopt;
+  const auto object = value.As<Napi::Object>();
+  const Napi::Value mac = object.Get("clusterMac");
+  VirtualIpSettings settings;
+  if (!mac.IsTypedArray() ||
+      mac.As<Napi::TypedArray>().ByteLength() != settings.cluster_mac.size()) {
+    return std::nullopt;
+  }
+  std::copy_n(mac.As<Napi::Uint8Array>().Data(), settings.cluster_mac.size(),
+              settings.cluster_mac.begin());
+  settings.address_host = to_u32(object.Get("addressHost"));
+  settings.rule = to_rule(object);
+  return settings;
+}
+
+// Without a dataplane before open() and from close() on: then every call fails with EBADF.
 class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(
         env, "Dataplane",
         {
+            InstanceMethod<&DataplaneObject::open>("open"),
             InstanceMethod<&DataplaneObject::close>("close"),
             InstanceMethod<&DataplaneObject::reopen_tun>("reopenTun"),
             InstanceMethod<&DataplaneObject::add_nic>("addNic"),
@@ -72,165 +116,135 @@ class DataplaneObject : public Napi::ObjectWrap<DataplaneObject> {
         });
   }
 
-  explicit DataplaneObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {
-    auto started = Dataplane::start(info[0].ToString().Utf8Value(), to_u32(info[1]));
-    if (const auto* error = std::get_if<SysError>(&started)) {
-      throw_sys_error(info.Env(), *error);
-      return;
-    }
-    dataplane_ = std::get<std::unique_ptr<Dataplane>>(std::move(started));
-  }
+  explicit DataplaneObject(const Napi::CallbackInfo& info) : ObjectWrap(info) {}
 
  private:
-  // Every method but close() goes through here: a closed dataplane answers EBADF.
-  Dataplane* open_or_throw(const Napi::CallbackInfo& info) {
-    if (!dataplane_) throw_sys_error(info.Env(), {.call = "dataplane", .error = EBADF});
-    return dataplane_.get();
+  // `act` gets the dataplane, on a thread of the pool, and returns an error or none.
+  template <typename Act>
+  Napi::Value change(const Napi::CallbackInfo& info, Act act) {
+    return call(
+        changes_, info,
+        [act = std::move(act)](Dataplane& dataplane) { return result_of(act(dataplane)); },
+        to_undefined);
   }
 
-  static std::optional<Prefilter> prefilter_or_throw(const Napi::CallbackInfo& info,
-                                                     std::size_t argument) {
-    std::optional<Prefilter> prefilter = to_prefilter(info[argument]);
-    if (!prefilter) throw_sys_error(info.Env(), {.call = "prefilter", .error = EINVAL});
-    return prefilter;
+  template <typename Act, typename ToValue>
+  Napi::Value call(CallQueue& queue, const Napi::CallbackInfo& info, Act act, ToValue to_js) {
+    if (!dataplane_) return rejected(info.Env(), {.call = "dataplane", .error = EBADF});
+    return queue.call(
+        info, [dataplane = dataplane_, act = std::move(act)]() mutable { return act(*dataplane); },
+        to_js);
   }
 
-  static Napi::Value finish(const Napi::CallbackInfo& info, const std::optional<SysError>& error) {
-    if (error) throw_sys_error(info.Env(), *error);
-    return info.Env().Undefined();
+  static Napi::Value invalid(const Napi::CallbackInfo& info, const char* what) {
+    return rejected(info.Env(), {.call = what, .error = EINVAL});
   }
 
-  static Napi::Value finish(const Napi::CallbackInfo& info, const Result<Dataplane::Id>& result) {
-    if (const auto* error = std::get_if<SysError>(&result)) {
-      throw_sys_error(info.Env(), *error);
-      return info.Env().Undefined();
-    }
-    return Napi::Number::New(info.Env(), std::get<Dataplane::Id>(result));
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    return changes_.call(
+        info,
+        [name = info[0].ToString().Utf8Value(), workers = to_u32(info[1])]() {
+          return Dataplane::start(name, workers);
+        },
+        [this](Napi::Env env, std::unique_ptr<Dataplane>& started) {
+          dataplane_ = std::move(started);
+          return env.Undefined();
+        });
   }
 
   Napi::Value close(const Napi::CallbackInfo& info) {
-    dataplane_.reset();
-    return info.Env().Undefined();
+    return changes_.call(
+        info,
+        [dataplane = std::exchange(dataplane_, nullptr)]() -> Result<Nothing> {
+          if (dataplane) dataplane->stop();
+          return Nothing{};
+        },
+        to_undefined);
   }
 
   Napi::Value reopen_tun(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->reopen_tun(info[0].ToString().Utf8Value()));
+    return change(info, [name = info[0].ToString().Utf8Value()](Dataplane& dataplane) {
+      return dataplane.reopen_tun(name);
+    });
   }
 
   Napi::Value add_nic(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->add_nic());
+    return call(
+        changes_, info, [](Dataplane& dataplane) { return dataplane.add_nic(); },
+        [](Napi::Env env, Dataplane::Id id) { return to_value(env, id); });
   }
 
   Napi::Value open_nic(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->open_nic(to_u32(info[0]), static_cast<int>(to_u32(info[1]))));
+    return change(info, [nic = to_u32(info[0]), ifindex = static_cast<int>(to_u32(info[1]))](
+                            Dataplane& dataplane) { return dataplane.open_nic(nic, ifindex); });
   }
 
   Napi::Value close_nic(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->close_nic(to_u32(info[0])));
+    return change(
+        info, [nic = to_u32(info[0])](Dataplane& dataplane) { return dataplane.close_nic(nic); });
   }
 
   Napi::Value remove_nic(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    return finish(info, dataplane->remove_nic(to_u32(info[0])));
+    return change(
+        info, [nic = to_u32(info[0])](Dataplane& dataplane) { return dataplane.remove_nic(nic); });
   }
 
   Napi::Value add_virtual_ip(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    const Napi::Value cluster_mac_value =
-        info[1].IsObject() ? info[1].As<Napi::Object>().Get("clusterMac") : info.Env().Undefined();
-    VirtualIpSettings settings;
-    if (!cluster_mac_value.IsTypedArray() ||
-        cluster_mac_value.As<Napi::TypedArray>().ByteLength() != settings.cluster_mac.size()) {
-      throw_sys_error(info.Env(), {.call = "addVirtualIp", .error = EINVAL});
-      return info.Env().Undefined();
-    }
-    const auto object = info[1].As<Napi::Object>();
-    const auto octets = cluster_mac_value.As<Napi::Uint8Array>();
-    std::copy_n(octets.Data(), settings.cluster_mac.size(), settings.cluster_mac.begin());
-    settings.address_host = to_u32(object.Get("addressHost"));
-    settings.rule = to_rule(object);
-    const auto prefilter = prefilter_or_throw(info, 2);
-    if (!prefilter) return info.Env().Undefined();
-    return finish(info, dataplane->add_virtual_ip(to_u32(info[0]), settings, *prefilter));
+    auto settings = to_settings(info[1]);
+    auto prefilter = to_prefilter(info[2]);
+    if (!settings || !prefilter) return invalid(info, "addVirtualIp");
+    return call(
+        changes_, info,
+        [nic = to_u32(info[0]), settings = *settings, prefilter = *std::move(prefilter)](
+            Dataplane& dataplane) { return dataplane.add_virtual_ip(nic, settings, prefilter); },
+        [](Napi::Env env, Dataplane::Id id) { return to_value(env, id); });
   }
 
   Napi::Value remove_virtual_ip(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    const auto prefilter = prefilter_or_throw(info, 1);
-    if (!prefilter) return info.Env().Undefined();
-    return finish(info, dataplane->remove_virtual_ip(to_u32(info[0]), *prefilter));
+    auto prefilter = to_prefilter(info[1]);
+    if (!prefilter) return invalid(info, "removeVirtualIp");
+    return change(info,
+                  [id = to_u32(info[0]), prefilter = *std::move(prefilter)](Dataplane& dataplane) {
+                    return dataplane.remove_virtual_ip(id, prefilter);
+                  });
   }
 
   Napi::Value set_local(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    const auto prefilter = prefilter_or_throw(info, 2);
-    if (!prefilter) return info.Env().Undefined();
-    return finish(info, dataplane->set_local(to_u32(info[0]), to_bucket_mask(info[1]), *prefilter));
+    auto prefilter = to_prefilter(info[2]);
+    if (!prefilter) return invalid(info, "setLocal");
+    return change(info, [id = to_u32(info[0]), mask = to_bucket_mask(info[1]),
+                         prefilter = *std::move(prefilter)](Dataplane& dataplane) {
+      return dataplane.set_local(id, mask, prefilter);
+    });
   }
 
   Napi::Value set_prefilter(const Napi::CallbackInfo& info) {
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return info.Env().Undefined();
-    const auto prefilter = prefilter_or_throw(info, 1);
-    if (!prefilter) return info.Env().Undefined();
-    const bool drops_more = info[2].ToBoolean();
-    return finish(info, dataplane->set_prefilter(to_u32(info[0]), *prefilter, drops_more));
+    auto prefilter = to_prefilter(info[1]);
+    if (!prefilter) return invalid(info, "setPrefilter");
+    return change(info, [nic = to_u32(info[0]), prefilter = *std::move(prefilter),
+                         drops_more = info[2].ToBoolean().Value()](Dataplane& dataplane) {
+      return dataplane.set_prefilter(nic, prefilter, drops_more);
+    });
   }
 
   Napi::Value nic_counters(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return env.Undefined();
-    const auto result = dataplane->nic_counters(to_u32(info[0]));
-    if (const auto* error = std::get_if<SysError>(&result)) {
-      throw_sys_error(env, *error);
-      return env.Undefined();
-    }
-    const auto& counters = std::get<NicCounters>(result);
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("received", to_object(env, counters.received));
-    object.Set("receivedVariance", counters.received_variance.frames);
-    object.Set("byReason", to_array(env, counters.by_reason));
-    object.Set("byEngineDrop", to_array(env, counters.by_drop));
-    object.Set("kernelDropped", static_cast<double>(counters.kernel_dropped));
-    object.Set("captureErrors", static_cast<double>(counters.capture_errors));
-    object.Set("lastDeliveryErrno", counters.last_delivery_error.number);
-    object.Set("prefilterErrno", counters.prefilter_errno);
-    object.Set("isCaptureStale", counters.is_capture_stale);
-    return object;
+    return call(
+        reads_, info,
+        [nic = to_u32(info[0])](Dataplane& dataplane) { return dataplane.nic_counters(nic); },
+        [](Napi::Env env, const NicCounters& counters) { return to_value(env, counters); });
   }
 
   Napi::Value virtual_ip_counters(const Napi::CallbackInfo& info) {
-    const Napi::Env env = info.Env();
-    Dataplane* dataplane = open_or_throw(info);
-    if (dataplane == nullptr) return env.Undefined();
-    const auto result = dataplane->virtual_ip_counters(to_u32(info[0]));
-    if (const auto* error = std::get_if<SysError>(&result)) {
-      throw_sys_error(env, *error);
-      return env.Undefined();
-    }
-    const auto& counters = std::get<VirtualIpCounters>(result);
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("local", to_array(env, counters.local));
-    object.Set("foreign", to_array(env, counters.foreign));
-    object.Set("foreignVariance", counters.foreign_variance.frames);
-    object.Set("withoutBucket", to_object(env, counters.without_bucket));
-    return object;
+    return call(
+        reads_, info,
+        [id = to_u32(info[0])](Dataplane& dataplane) { return dataplane.virtual_ip_counters(id); },
+        [](Napi::Env env, const VirtualIpCounters& counters) { return to_value(env, counters); });
   }
 
-  std::unique_ptr<Dataplane> dataplane_;
+  // What is on its way has it, too: it lives until that has answered.
+  std::shared_ptr<Dataplane> dataplane_;
+  CallQueue changes_;
+  CallQueue reads_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The JavaScript class `Dataplane`: a thin shell around Dataplane of dataplane.h.
+// The JavaScript class `Dataplane`: a thin shell around Dataplane of dataplane.h. Every method
+// answers by a promise.
 #pragma once
 
 #include <napi.h>

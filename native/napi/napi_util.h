@@ -13,16 +13,21 @@
 
 namespace clusterip {
 
-// Throws into JavaScript: an Error with `code` (ENODEV, ...), `errno` and `syscall`.
-inline void throw_sys_error(Napi::Env env, const SysError& failure) {
+// An Error with `code` (ENODEV, ...), `errno` and `syscall`.
+inline Napi::Error to_error(Napi::Env env, const SysError& failure) {
   const char* name = ::strerrorname_np(failure.error);
   const char* sentence = ::strerrordesc_np(failure.error);
-  const Napi::Error error = Napi::Error::New(
+  Napi::Error error = Napi::Error::New(
       env, std::string(failure.call) + ": " + (sentence != nullptr ? sentence : "unknown error"));
   error.Set("code", Napi::String::New(env, name != nullptr ? name : "EUNKNOWN"));
   error.Set("errno", Napi::Number::New(env, failure.error));
   error.Set("syscall", Napi::String::New(env, failure.call));
-  error.ThrowAsJavaScriptException();
+  return error;
+}
+
+// Throws it into JavaScript.
+inline void throw_sys_error(Napi::Env env, const SysError& failure) {
+  to_error(env, failure).ThrowAsJavaScriptException();
 }
 
 inline std::uint32_t to_u32(const Napi::Value& value) {

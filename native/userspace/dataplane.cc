@@ -10,6 +10,8 @@ namespace {
 
 SysError unknown_id() noexcept { return {.call = "lookup", .error = ENOENT}; }
 
+SysError is_stopped() noexcept { return {.call = "dataplane", .error = EBADF}; }
+
 SysError workers_differ() noexcept {
   return {.call = "a change that reached only some of the workers", .error = EIO};
 }
@@ -42,6 +44,7 @@ Result<std::unique_ptr<Dataplane>> Dataplane::start(std::vector<Tun> queues,
 
 template <typename Act, typename Undo>
 std::optional<SysError> Dataplane::on_all(Act act, Undo undo) {
+  if (workers_.empty()) return is_stopped();
   if (is_broken_) return workers_differ();
   for (std::size_t i = 0; i < workers_.size(); ++i) {
     const std::optional<SysError> error = act(*workers_[i], i);
@@ -73,17 +76,25 @@ void Dataplane::settle_before_gain(const Nic& nic, unsigned gained) noexcept {
   if (gained != 0 && nic.is_open) settle_received_frames();
 }
 
+void Dataplane::stop() {
+  const std::scoped_lock lock(changes_, mutex_);
+  workers_.clear();
+  virtual_ips_.clear();
+  nics_.clear();
+}
+
 std::optional<SysError> Dataplane::reopen_tun(const std::string& tun_name) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard change(changes_);
   auto opened = Tun::open(tun_name, workers_.size());
   if (const auto* error = std::get_if<SysError>(&opened)) return *error;
   auto& tuns = std::get<std::vector<Tun>>(opened);
   const auto swap = [&](Worker& worker, std::size_t i) { return worker.swap_tun(tuns[i]); };
+  const std::lock_guard lock(mutex_);
   return on_all(swap, swap);
 }
 
 Result<Dataplane::Id> Dataplane::add_nic() {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(changes_, mutex_);
   const Id id = next_id_++;
   const auto failed = on_all([&](Worker& worker, std::size_t) { return worker.add_nic(id); },
                              [&](Worker& worker, std::size_t) { return worker.remove_nic(id); });
@@ -93,11 +104,13 @@ Result<Dataplane::Id> Dataplane::add_nic() {
 }
 
 std::optional<SysError> Dataplane::open_nic(Id nic, int ifindex) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard change(changes_);
+  std::unique_lock lock(mutex_);
   const auto found = nics_.find(nic);
   if (found == nics_.end()) return unknown_id();
   // The old sockets first: with some of both no frame would have just one reader.
   if (const auto error = close(nic)) return error;
+  lock.unlock();
   auto opened = Capture::open(ifindex, workers_.size());
   if (const auto* error = std::get_if<SysError>(&opened)) return *error;
   auto& captures = std::get<std::vector<Capture>>(opened);
@@ -109,6 +122,7 @@ std::optional<SysError> Dataplane::open_nic(Id nic, int ifindex) {
     settle_before_gain(found->second, virtual_ip.settings.rule.local_mask);
     break;
   }
+  lock.lock();
   const auto failed = on_all(
       [&](Worker& worker, std::size_t i) -> std::optional<SysError> {
         if (i >= captures.size()) return std::nullopt;
@@ -133,12 +147,12 @@ std::optional<SysError> Dataplane::close(Id nic) {
 }
 
 std::optional<SysError> Dataplane::close_nic(Id nic) {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(changes_, mutex_);
   return close(nic);
 }
 
 std::optional<SysError> Dataplane::remove_nic(Id nic) {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(changes_, mutex_);
   const auto failed = on_all([&](Worker& worker, std::size_t) { return worker.remove_nic(nic); },
                              [](Worker&, std::size_t) { return true; });
   if (failed) return failed;
@@ -149,7 +163,7 @@ std::optional<SysError> Dataplane::remove_nic(Id nic) {
 
 Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings& settings,
                                                 const Prefilter& prefilter) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard change(changes_);
   const auto found = nics_.find(nic);
   if (found == nics_.end()) return unknown_id();
   Prefilter& before = found->second.prefilter;
@@ -160,6 +174,7 @@ Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings&
   const bool is_known = old != virtual_ips_.end();
   const unsigned had = is_known ? old->second.settings.rule.local_mask : 0u;
   settle_before_gain(found->second, settings.rule.local_mask & ~had);
+  const std::lock_guard lock(mutex_);
   const Id id = next_id_++;
   const auto failed = on_all(
       [&](Worker& worker, std::size_t) {
@@ -177,7 +192,7 @@ Result<Dataplane::Id> Dataplane::add_virtual_ip(Id nic, const VirtualIpSettings&
 }
 
 std::optional<SysError> Dataplane::remove_virtual_ip(Id virtual_ip, const Prefilter& prefilter) {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(changes_, mutex_);
   const auto found = virtual_ips_.find(virtual_ip);
   if (found == virtual_ips_.end()) return std::nullopt;
   const VirtualIp& known = found->second;
@@ -196,12 +211,13 @@ std::optional<SysError> Dataplane::remove_virtual_ip(Id virtual_ip, const Prefil
 
 std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_mask,
                                              const Prefilter& prefilter) {
-  const std::lock_guard lock(mutex_);
+  const std::lock_guard change(changes_);
   const auto found = virtual_ips_.find(virtual_ip);
   if (found == virtual_ips_.end()) return unknown_id();
   std::uint16_t& had = found->second.settings.rule.local_mask;
   Nic& nic = nics_[found->second.nic];
   settle_before_gain(nic, local_mask & ~unsigned{had});
+  const std::lock_guard lock(mutex_);
   const auto failed =
       on_all([&](Worker& worker,
                  std::size_t) { return worker.set_local(virtual_ip, local_mask, prefilter); },
@@ -216,7 +232,7 @@ std::optional<SysError> Dataplane::set_local(Id virtual_ip, std::uint16_t local_
 
 std::optional<SysError> Dataplane::set_prefilter(Id nic, const Prefilter& prefilter,
                                                  bool drops_more) {
-  const std::lock_guard lock(mutex_);
+  const std::scoped_lock lock(changes_, mutex_);
   const auto found = nics_.find(nic);
   if (found == nics_.end()) return unknown_id();
   Prefilter& before = found->second.prefilter;
@@ -232,7 +248,8 @@ Result<NicCounters> Dataplane::nic_counters(Id nic) {
   const std::lock_guard lock(mutex_);
   auto result = sum<NicCounters>([&](Worker& worker) { return worker.nic_counters(nic); });
   if (auto* counters = std::get_if<NicCounters>(&result)) {
-    const int unshared = nics_[nic].unshared_ifindex;
+    const auto found = nics_.find(nic);
+    const int unshared = found == nics_.end() ? 0 : found->second.unshared_ifindex;
     if (unshared != 0 && is_link_up(unshared)) counters->is_capture_stale = true;
   }
   return result;

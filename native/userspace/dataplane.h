@@ -9,7 +9,10 @@
 // afterwards never makes two answers. A call that fails has changed nothing: what some workers
 // have done by then is taken back. Where that fails too, or where there is no way back (a capture
 // that is closed), the workers differ, and every later call fails with EIO: only a new dataplane
-// helps. Calls may come from any thread, and run one at a time.
+// helps.
+//
+// Calls may come from any thread. Changes run one at a time. Counters are read between them, and
+// while a change waits for what has arrived before it (linux/settle.h).
 #pragma once
 
 #include <chrono>
@@ -38,6 +41,9 @@ class Dataplane {
   // A worker for each queue.
   static Result<std::unique_ptr<Dataplane>> start(std::vector<Tun> queues,
                                                   std::chrono::milliseconds job_timeout);
+
+  // Ends the workers, and with them captures and device. Later calls fail, but those that take something away.
+  void stop();
 
   // Makes the TUN device anew after somebody has removed it.
   std::optional<SysError> reopen_tun(const std::string& tun_name);
@@ -78,10 +84,14 @@ class Dataplane {
   std::optional<SysError> on_all(Act act, Undo undo);
   template <typename Counters, typename Read>
   Result<Counters> sum(Read read);
+  // With both locks.
   std::optional<SysError> close(Id nic);
   // To be called before buckets are gained: what has arrived was for their old owner.
   static void settle_before_gain(const Nic& nic, unsigned gained) noexcept;
 
+  // In this order. The second one is for the workers and for what they have been told, which only
+  // a change writes: a change that waits has the first one alone.
+  std::mutex changes_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unordered_map<Id, Nic> nics_;

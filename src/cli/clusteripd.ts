@@ -77,6 +77,7 @@ async function serve(config: Config, options: Options): Promise<void> {
     state: new StateFile(socket, log),
     sendFrame: addon.sendFrame,
     watchNft: addon.watchNft,
+    lockDevice: addon.lockDevice,
     log,
   });
   try {
@@ -129,11 +130,10 @@ function engineSet(addon: NativeAddon, config: Config, log: Log): EngineSet {
   };
   return new EngineSet({
     userspace: new UserspaceEngine(addon, TUN_NAME, config),
-    findBpf: () => {
-      const { native, whyNot = "it is not built" } = findBpfSupport();
-      return native === undefined
-        ? whyNot
-        : new BpfEngine(native, options, (nic, sentence) => log.warn({ nic }, sentence));
+    findBpf: async () => {
+      const { native, whyNot } = await findBpfSupport();
+      if (native === undefined) return { whyNot };
+      return { engine: new BpfEngine(native, options, (nic, sentence) => log.warn({ nic }, sentence)) };
     },
     removePrograms,
     preferred: process.env[variables.auto] === "userspace" ? "userspace" : "bpf",

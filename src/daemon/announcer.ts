@@ -4,8 +4,8 @@ import { messageOf } from "../core/errors.ts";
 import type { Link } from "../host/ip.ts";
 import { type Address, ipv4Host } from "../model/address.ts";
 import type { NativeAddon } from "../native.ts";
+import type { ServedVirtualIp } from "./asked.ts";
 import type { Log } from "./log.ts";
-import type { ServedVirtualIp } from "./resolve.ts";
 
 export interface Announcement {
   /** how many times; each time a request and a reply: some neighbours accept only one of the two */

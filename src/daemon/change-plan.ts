@@ -1,7 +1,7 @@
 /** What a change of the served virtual IPs means for the engines: which engine is attached to what, and when. */
 import { type BucketSet, sameBuckets } from "../model/bucket-set.ts";
 import { agree, compare } from "../model/compare.ts";
-import { inForce, isSetUpAlike, type ServedMap, type ServedVirtualIp } from "./resolve.ts";
+import { inForce, isSetUpAlike, type ServedMap, type ServedVirtualIp } from "./asked.ts";
 
 export interface Attaching {
   readonly virtualIp: ServedVirtualIp;
@@ -28,20 +28,19 @@ export interface ChangePlan {
  * Two interfaces may be in one LAN, and then both get every frame. The guard of the one keeps nothing
  * off the other; so whichever engines they have, the one that takes over has no buckets until the
  * other has let go.
- *
- * @param mayBeElsewhere whether programs that a dead daemon left may still accept it on another interface
  */
 export function planChange(
   previous: ServedMap,
   next: ServedMap,
   judgesInPlace: (virtualIp: ServedVirtualIp) => boolean,
-  mayBeElsewhere: (virtualIp: ServedVirtualIp) => boolean = () => false,
 ): ChangePlan {
   const arriving = [...next.values()].filter((v) => !isKept(v, previous));
   const leaving = [...previous.values()].filter((v) => !isKept(v, next));
   const waits = (virtualIp: ServedVirtualIp): boolean => {
     const other = previous.get(virtualIp.settings.address);
-    return other === undefined ? mayBeElsewhere(virtualIp) : other.settings.nic !== virtualIp.settings.nic;
+    return other === undefined
+      ? virtualIp.mayBeElsewhere === true
+      : other.settings.nic !== virtualIp.settings.nic;
   };
   const attach = (virtualIp: ServedVirtualIp): Attaching => ({
     virtualIp: waits(virtualIp) ? { ...virtualIp, localBuckets: [] } : virtualIp,

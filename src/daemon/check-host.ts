@@ -4,7 +4,8 @@ import { listLinks } from "../host/ip.ts";
 import { checkTools } from "../host/requirements.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { isMissingOnHost, isWaiting, resolveOrWait } from "./resolve.ts";
+import { isWaiting } from "./asked.ts";
+import { isMissingOnHost, resolveOrWait } from "./resolve.ts";
 
 export interface HostCheck {
   /** what is not there now and is waited for, a sentence each */
@@ -27,10 +28,10 @@ export async function checkHost(virtualIps: readonly VirtualIp[]): Promise<HostC
   } catch (error) {
     missing.push(messageOf(error));
   }
-  const engines = { device: TUN_NAME, choose: () => "userspace" as const };
+  const engines = { device: TUN_NAME, choose: async () => "userspace" as const };
   for (const settings of virtualIps) {
     const asked = { settings, origin: "config" as const, localBuckets: settings.localBuckets };
-    const resolved = resolveOrWait(asked, links, engines);
+    const resolved = await resolveOrWait(asked, links, engines);
     if (!isWaiting(resolved)) continue;
     const sentence = `${settings.address}: ${resolved.why.message}`;
     (isMissingOnHost(resolved.why) ? missing : refused).push(sentence);

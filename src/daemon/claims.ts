@@ -12,9 +12,10 @@ import type { Link } from "../host/ip.ts";
 import { TABLE_NAME } from "../host/nft.ts";
 import { type Address, ipv4Host } from "../model/address.ts";
 import type { SendFrame } from "./announcer.ts";
+import type { ServedMap, ServedVirtualIp } from "./asked.ts";
 import type { Log } from "./log.ts";
-import type { HostProblem } from "./problems.ts";
-import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
+import { describeProblem } from "./problem-text.ts";
+import type { Problem } from "./problems.ts";
 
 /** RFC 5227, section 1.1: PROBE_NUM, PROBE_MIN. */
 const PROBES = 3;
@@ -24,8 +25,6 @@ const ASK_AGAIN_MS = 9000;
 /** Between two looks at most so often, however many events the host has. */
 const LOOK_INTERVAL_MS = 900;
 const CLAIM_MS = CLAIM_SECONDS * 1000;
-/** A sentence names so many of them. */
-const NAMED = 3;
 
 interface Watched {
   readonly virtualIp: ServedVirtualIp;
@@ -61,7 +60,7 @@ export class Claims {
   }
 
   /** As of the last look. */
-  get problems(): readonly HostProblem[] {
+  get problems(): readonly Problem[] {
     return [...this.#heard].flatMap(([address, heard]) => {
       const virtualIp = this.#served.get(address);
       return virtualIp === undefined ? [] : [claimedProblem(virtualIp, [...heard.keys()])];
@@ -159,8 +158,9 @@ export class Claims {
     for (const [address, heard] of this.#heard) {
       const virtualIp = this.#served.get(address);
       if (virtualIp === undefined || before.has(address)) continue;
-      const { code, message, ...concerns } = claimedProblem(virtualIp, [...heard.keys()]);
-      this.#log.warn({ ...concerns, code }, message);
+      const problem = claimedProblem(virtualIp, [...heard.keys()]);
+      const { nic, vip, code } = problem;
+      this.#log.warn({ nic, vip, code }, describeProblem(problem));
     }
     for (const address of before) {
       const nic = this.#served.get(address)?.settings.nic;
@@ -203,12 +203,9 @@ export class Claims {
 }
 
 /** @param macs at least one */
-export function claimedProblem(
+function claimedProblem(
   { settings: { address: vip, nic } }: Pick<ServedVirtualIp, "settings">,
   macs: readonly string[],
-): HostProblem {
-  const named = macs.slice(0, NAMED).join(", ");
-  const others = macs.length > NAMED ? ` and ${macs.length - NAMED} more` : "";
-  const message = `Another host on ${nic} says that it has ${vip}, by the MAC ${named}${others}: clients reach that host or the cluster. Remove the address there; if it is a node of the cluster, its cluster MAC differs.`;
-  return { code: "address-claimed", message, nic, vip };
+): Extract<Problem, { readonly code: "address-claimed" }> {
+  return { code: "address-claimed", nic, vip, macs };
 }

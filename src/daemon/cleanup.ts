@@ -1,9 +1,7 @@
 /** Removes whatever a dead daemon left on the host: its addresses, then its tables. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ClusterIpError, isClusterIpError, messageOf } from "../core/errors.ts";
+import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { removePrograms } from "../engine/bpf-support.ts";
-import type { Engine } from "../engine/engine.ts";
-import { UserspaceEngine } from "../engine/userspace.ts";
 import { type Link, listLinks, type OwnAddress } from "../host/ip.ts";
 import { applyTables, presentTables, renderTables, TABLE_NAME } from "../host/nft.ts";
 import { checkRequirements } from "../host/requirements.ts";
@@ -11,11 +9,12 @@ import { describeRoute, listLinkRoutes, removeRoutes } from "../host/routes.ts";
 import { TUN_NAME } from "../host/tun.ts";
 import type { Address } from "../model/address.ts";
 import { loadNative } from "../native.ts";
-import { describeAddresses, includesAddress, removeEachAddress } from "./addresses.ts";
-import { homeOf } from "./placement.ts";
-import { restoreBridges } from "./reach-keeper.ts";
+import { HostLock, LOCK_NAME } from "./host-lock.ts";
+import { describeAddresses, includesAddress, removeEachAddress } from "./resources/each-address.ts";
+import { homeOf } from "./resources/placement.ts";
+import { restoreBridges } from "./resources/reach.ts";
+import { removeStalePrograms } from "./resources/stale-programs.ts";
 import { whyLeaveAlone } from "./socket-directory.ts";
-import { removeStalePrograms } from "./stale-programs.ts";
 import { forgetState, savedTraces } from "./state-file.ts";
 
 /** For other clean-ups, of which each takes a tenth of a second or so. */
@@ -35,46 +34,61 @@ export interface Cleanup {
  */
 export async function cleanup(socket: string, forgets: boolean): Promise<Cleanup> {
   await checkRequirements();
-  const lock = await takeLock();
+  const locks = await takeLocks();
   try {
     return await removeAll(await listLinks(), socket, forgets);
   } finally {
-    lock?.close();
+    for (const lock of locks) await lock.release();
   }
 }
 
 /**
  * Keeps a daemon from starting meanwhile, or what it has just set up would be taken away, and waits for other
- * clean-ups: the resource agents of a clone may stop all at once. undefined where the device cannot be made: without
- * the addon or the privilege no daemon can either.
+ * clean-ups: the resource agents of a clone may stop all at once. None where they cannot be taken: without the addon or
+ * the privilege no daemon can either.
  */
-async function takeLock(): Promise<Engine | undefined> {
+async function takeLocks(): Promise<readonly HostLock[]> {
   const deadline = performance.now() + LOCK_TIMEOUT_MS;
   for (;;) {
-    const device = (await listLinks()).find(({ name }) => name === TUN_NAME);
+    const locks = await tryLocks();
+    if (locks !== "held" && locks !== "none") return locks;
+    const holders = (await listLinks()).filter(({ name }) => lockNames.includes(name));
+    if (locks === "none" && holders.length === 0) return [];
     // A daemon sets its device up at once; a clean-up never does.
-    if (device?.isUp === true || performance.now() > deadline) throw alreadyRunning();
-    const lock = tryLock();
-    if (lock === undefined && device !== undefined) throw alreadyRunning();
-    if (lock !== "held") return lock;
+    if (locks === "none" || holders.some(({ isUp }) => isUp) || performance.now() > deadline) {
+      throw alreadyRunning(holders);
+    }
     await sleep(LOCK_INTERVAL_MS);
   }
 }
 
-function tryLock(): Engine | "held" | undefined {
+/** That of today, and the engine's device: daemons and clean-ups of versions without that lock hold it alone. */
+const lockNames: readonly string[] = [LOCK_NAME, TUN_NAME];
+
+async function tryLocks(): Promise<readonly HostLock[] | "held" | "none"> {
+  const locks: HostLock[] = [];
+  const giveUp = async (why: "held" | "none"): Promise<"held" | "none"> => {
+    for (const lock of locks) await lock.release();
+    return why;
+  };
   try {
-    const engine = new UserspaceEngine(loadNative(), TUN_NAME, { workers: 1, foreignSampling: 1 });
-    engine.open();
-    return engine;
-  } catch (error) {
-    return isClusterIpError(error, "CLUSTERIP_ALREADY_RUNNING") ? "held" : undefined;
+    const { lockDevice } = loadNative();
+    for (const name of lockNames) {
+      const lock = await HostLock.take(lockDevice, name);
+      if (lock === undefined) return await giveUp("held");
+      locks.push(lock);
+    }
+    return locks;
+  } catch {
+    return giveUp("none");
   }
 }
 
-function alreadyRunning(): ClusterIpError {
+function alreadyRunning(holders: readonly Link[]): ClusterIpError {
+  const held = holders.map(({ name }) => `${name} is held`).join(", ") || "its lock is held";
   return new ClusterIpError(
     "CLUSTERIP_ALREADY_RUNNING",
-    `A clusteripd runs on this host, or a clean-up takes very long (${TUN_NAME} is held): stop the daemon, and it removes everything itself.`,
+    `A clusteripd runs on this host, or a clean-up takes very long (${held}): stop the daemon, and it removes everything itself.`,
   );
 }
 
@@ -88,8 +102,8 @@ async function removeAll(links: readonly Link[], socket: string, forgets: boolea
   for (const link of links) {
     try {
       const left = await removeStalePrograms(link, removePrograms);
-      if (left === "removed") judged.push(link);
-      else if (typeof left === "object") failed.push(left.unknown);
+      if (left.outcome === "removed") judged.push(link);
+      else if (left.outcome === "unknown") failed.push(left.why);
     } catch (error) {
       failed.push(`the BPF programs on ${link.name} stay: ${messageOf(error)}`);
     }

@@ -1,14 +1,13 @@
 /**
- * What is wrong with the host now, by the links as they were at the last look: each a code, a sentence that says what
- * it means, and what it concerns.
+ * What is wrong with the host now, by the links as they were at the last look: each a code, and what it concerns.
+ * `problem-text.ts` makes sentences of them.
  */
-
-import type { ErrorCode } from "../core/errors.ts";
-import type { Link } from "../host/ip.ts";
+import type { ClusterIpError, ErrorCode } from "../core/errors.ts";
+import type { Link, OwnAddress } from "../host/ip.ts";
 import type { Reach } from "../host/reach.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { homeOf } from "./placement.ts";
-import type { ServedMap, WaitingVirtualIp } from "./resolve.ts";
+import type { ServedMap, WaitingVirtualIp } from "./asked.ts";
+import { homeOf } from "./resources/placement.ts";
 
 /** Documentation/networking/ip-sysctl: "do not reply for all local addresses". */
 const ARP_IGNORE_ALL = 8;
@@ -40,12 +39,51 @@ export const problemCodes = {
 
 export type ProblemCode = keyof typeof problemCodes;
 
-export interface HostProblem {
-  readonly code: ProblemCode;
-  readonly message: string;
-  /** the interface that it concerns; without one and without `vip` it may concern everything */
+export type Problem =
+  | { readonly code: "nic-missing" | "nic-down" | "bridge-snooping"; readonly nic: string }
+  | {
+      readonly code: "nic-enslaved";
+      readonly nic: string;
+      readonly master: string;
+      /** of the master: `bridge`, `bond` ... */
+      readonly kind: string | undefined;
+    }
+  /** `arpIgnore`: the sysctl that forbids it; without one ARP is off on the interface itself */
+  | { readonly code: "arp-off"; readonly nic: string; readonly arpIgnore?: number }
+  | { readonly code: "no-local-route" | "no-way-back" | "unanswered"; readonly vip: string }
+  | { readonly code: "address-elsewhere"; readonly vip: string; readonly device: string }
+  /** `macs`: at least one, of hosts that say that they have it */
+  | {
+      readonly code: "address-claimed";
+      readonly nic: string;
+      readonly vip: string;
+      readonly macs: readonly string[];
+    }
+  | FailedRepair
+  | NotServed;
+
+/** Without `nic` and without `vip` it may concern everything. */
+export interface FailedRepair {
+  readonly code: "repair-failed";
   readonly nic?: string;
-  /** the one virtual IP that it concerns */
+  readonly vip?: string;
+  /** what cannot be taken off */
+  readonly stays?: OwnAddress;
+  /** what the host or the engine said */
+  readonly error: string;
+}
+
+export interface NotServed {
+  readonly code: "nic-missing" | "network-missing" | "not-served";
+  readonly vip: string;
+  readonly why: ClusterIpError;
+}
+
+/** What a problem concerns; nothing of it: perhaps everything. */
+export interface Concerns {
+  /** the interface */
+  readonly nic?: string;
+  /** the one virtual IP */
   readonly vip?: string;
 }
 
@@ -59,7 +97,7 @@ export interface HostView {
   readonly unanswered: ReadonlySet<string>;
 }
 
-export function findProblems(served: ServedMap, view: HostView): readonly HostProblem[] {
+export function findProblems(served: ServedMap, view: HostView): readonly Problem[] {
   const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
   return [
     ...[...nics].flatMap((nic) => problemOfNic(nic, view.links)),
@@ -70,34 +108,18 @@ export function findProblems(served: ServedMap, view: HostView): readonly HostPr
   ];
 }
 
-function problemOfNic(nic: string, links: readonly Link[]): readonly HostProblem[] {
+function problemOfNic(nic: string, links: readonly Link[]): readonly Problem[] {
   const link = links.find(({ name }) => name === nic);
-  const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, nic }];
-  if (link === undefined) {
-    return problem("nic-missing", `The interface ${nic} does not exist; serving goes on when it is back.`);
-  }
-  if (!link.isUp || !link.hasCarrier) {
-    return problem("nic-down", `The interface ${nic} is down or has no carrier.`);
-  }
+  if (link === undefined) return [{ code: "nic-missing", nic }];
+  if (!link.isUp || !link.hasCarrier) return [{ code: "nic-down", nic }];
   const master = links.find(({ name }) => name === link.master);
   // A VRF is a routing domain: frames go on coming by the interface itself.
   if (link.master !== undefined && master?.kind !== "vrf") {
-    const what = `The interface ${nic} is part of ${link.master} (${master?.kind ?? "a device"}), which takes its frames`;
-    return problem("nic-enslaved", `${what}: serve on ${link.master} instead.`);
+    return [{ code: "nic-enslaved", nic, master: link.master, kind: master?.kind }];
   }
-  if (!link.hasArp) {
-    const what = `ARP is off on ${nic}, so nobody learns the cluster MAC`;
-    return problem("arp-off", `${what}: 'ip link set dev ${nic} arp on'.`);
-  }
-  if (link.arpIgnore >= ARP_IGNORE_ALL) {
-    const what = `arp_ignore is ${link.arpIgnore} for ${nic}, so ARP is not answered`;
-    return problem("arp-off", `${what}: net.ipv4.conf.all.arp_ignore or net.ipv4.conf.${nic}.arp_ignore.`);
-  }
-  if (keepsMulticast(link)) {
-    const what = `The bridge ${nic} looks for multicast listeners and keeps frames to the cluster MAC from its own stack`;
-    return problem("bridge-snooping", `${what}: 'ip link set dev ${nic} type bridge mcast_router 2'.`);
-  }
-  return [];
+  if (!link.hasArp) return [{ code: "arp-off", nic }];
+  if (link.arpIgnore >= ARP_IGNORE_ALL) return [{ code: "arp-off", nic, arpIgnore: link.arpIgnore }];
+  return keepsMulticast(link) ? [{ code: "bridge-snooping", nic }] : [];
 }
 
 /** Whether it is a bridge that passes multicast frames to its own stack only when somebody there has asked for them. */
@@ -105,54 +127,46 @@ export function keepsMulticast({ bridge }: Link): boolean {
   return bridge?.isSnooping === true && bridge.router !== ALWAYS_ROUTER;
 }
 
-function problemOfWay({ address: vip }: VirtualIp, { reach, unanswered }: HostView): readonly HostProblem[] {
-  const problem = (code: ProblemCode, message: string): readonly HostProblem[] => [{ code, message, vip }];
-  if (reach?.withoutLocalRoute.has(vip) === true) {
-    const what = `The kernel does not take packets to ${vip} for its own`;
-    return problem("no-local-route", `${what}: there is no route of type local to it.`);
-  }
-  if (reach?.withoutWayBack.has(vip) === true) {
-    const what = `No route leads from ${vip} to any client`;
-    return problem("no-way-back", `${what}: give the interface an address of its own, or a route.`);
-  }
-  if (!unanswered.has(vip)) return [];
-  const what = `Clients ask ${vip} and nothing leaves from it`;
-  return problem(
-    "unanswered",
-    `${what}: look for a firewall, reverse-path filter or route that drops the one or the other.`,
-  );
+function problemOfWay({ address: vip }: VirtualIp, { reach, unanswered }: HostView): readonly Problem[] {
+  if (reach?.withoutLocalRoute.has(vip) === true) return [{ code: "no-local-route", vip }];
+  if (reach?.withoutWayBack.has(vip) === true) return [{ code: "no-way-back", vip }];
+  return unanswered.has(vip) ? [{ code: "unanswered", vip }] : [];
 }
 
-function addressElsewhere({ address, nic }: VirtualIp, { links, device }: HostView): readonly HostProblem[] {
+function addressElsewhere({ address, nic }: VirtualIp, { links, device }: HostView): readonly Problem[] {
   const elsewhere = links.find(
     ({ name, addresses }) =>
       ![nic, homeOf(nic, links), device].includes(name) && addresses.some((a) => a.address === address),
   );
-  if (elsewhere === undefined) return [];
-  const message = `${address} is also an address of ${elsewhere.name}; frames that arrive there are not judged.`;
-  return [{ code: "address-elsewhere", message, vip: address }];
+  return elsewhere === undefined ? [] : [{ code: "address-elsewhere", vip: address, device: elsewhere.name }];
 }
 
 /** Of what has to be there before a virtual IP can be served; `not-served` for everything else. */
-const codeOfMissing: Partial<Record<ErrorCode, ProblemCode>> = {
+const codeOfMissing: Partial<Record<ErrorCode, NotServed["code"]>> = {
   CLUSTERIP_NO_NIC: "nic-missing",
   CLUSTERIP_NO_NETWORK: "network-missing",
 };
 
-export function waitingProblem({ settings: { address: vip }, why }: WaitingVirtualIp): HostProblem {
-  const code = codeOfMissing[why.code] ?? "not-served";
-  return { code, message: `${vip} is not served: ${why.message}`, vip };
+export function waitingProblem({ settings: { address: vip }, why }: WaitingVirtualIp): NotServed {
+  return { code: codeOfMissing[why.code] ?? "not-served", vip, why };
+}
+
+export function concernsOf(problem: Problem): Concerns {
+  const { nic, vip }: Concerns = problem;
+  return { ...(nic === undefined ? {} : { nic }), ...(vip === undefined ? {} : { vip }) };
 }
 
 /** The first problem that leaves frames to this virtual IP unanswered, or answered by the wrong one. */
 export function breakingProblem(
-  problems: readonly HostProblem[],
+  problems: readonly Problem[],
   { address, nic }: Pick<VirtualIp, "address" | "nic">,
-): HostProblem | undefined {
-  return problems.find(
-    (problem) =>
+): Problem | undefined {
+  return problems.find((problem) => {
+    const concerns = concernsOf(problem);
+    return (
       problemCodes[problem.code].isBreaking &&
-      (problem.nic === undefined || problem.nic === nic) &&
-      (problem.vip === undefined || problem.vip === address),
-  );
+      (concerns.nic ?? nic) === nic &&
+      (concerns.vip ?? address) === address
+    );
+  });
 }

@@ -3,7 +3,7 @@ import { ClusterIpError } from "../core/errors.ts";
 import { compare } from "../model/compare.ts";
 import { type OurSetting, settingNames } from "../model/kernel-words.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import { inForce, isWaiting, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
+import { inForce, isWaiting, type ServedVirtualIp, type WaitingVirtualIp } from "./asked.ts";
 
 /**
  * @param wanted whose local buckets do not matter; no MAC and engine `auto` mean whichever is served

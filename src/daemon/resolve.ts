@@ -4,44 +4,14 @@ import { ClusterIpError, type ErrorCode, isClusterIpError, messageOf } from "../
 import type { EngineSet } from "../engine/engine-set.ts";
 import type { Link } from "../host/ip.ts";
 import { listLinkRoutes } from "../host/routes.ts";
-import { type Address, ipv4Host } from "../model/address.ts";
-import type { BucketSet } from "../model/bucket-set.ts";
-import { agree, compare, setUp } from "../model/compare.ts";
+import { ipv4Host } from "../model/address.ts";
 import { type Mac, toClusterMac } from "../model/mac.ts";
-import type { EngineName, ResolvedVirtualIp, VirtualIp } from "../model/virtual-ip.ts";
+import type { VirtualIp } from "../model/virtual-ip.ts";
 import { linkNamed, requireServable } from "../settings/nic-name.ts";
+import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./asked.ts";
 import { findPrefixLength } from "./find-network.ts";
-import { homeOf, isSetByOthers } from "./placement.ts";
+import { homeOf, isSetByOthers } from "./resources/placement.ts";
 import { whyUnfit } from "./unfit-address.ts";
-
-export type Origin = "config" | "request";
-
-/** What somebody wants served, whether it is or not. */
-export interface AskedVirtualIp {
-  readonly settings: VirtualIp;
-  readonly origin: Origin;
-  /** in force now; `settings.localBuckets` is what it began with */
-  readonly localBuckets: BucketSet;
-  /** on this interface, until a moment ago or by the daemon before this one: whose its address is has been judged then */
-  readonly wasServed?: boolean;
-}
-
-export interface ServedVirtualIp extends AskedVirtualIp {
-  /** what `settings.engine` came to */
-  readonly engine: EngineName;
-  readonly clusterMac: Mac;
-  /** the address was there before, set by somebody else: it stays when we go */
-  readonly isAdopted: boolean;
-}
-
-/** Asked for and not served now: the host lacks something, or refused. */
-export interface WaitingVirtualIp extends AskedVirtualIp {
-  readonly why: ClusterIpError;
-}
-
-/** By address. */
-export type ServedMap = ReadonlyMap<Address, ServedVirtualIp>;
-export type WaitingMap = ReadonlyMap<Address, WaitingVirtualIp>;
 
 /** What the host may get later: an interface, or an address on it. Everything else stays wrong until somebody mends it. */
 const missingCodes: ReadonlySet<ErrorCode> = new Set(["CLUSTERIP_NO_NIC", "CLUSTERIP_NO_NETWORK"]);
@@ -51,21 +21,17 @@ export function isMissingOnHost({ code }: ClusterIpError): boolean {
 }
 
 /** `resolveVirtualIp` for something that waits where the host has no place for it. */
-export function resolveOrWait(
+export async function resolveOrWait(
   asked: AskedVirtualIp,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
-): ServedVirtualIp | WaitingVirtualIp {
+): Promise<ServedVirtualIp | WaitingVirtualIp> {
   const { settings, origin, localBuckets, wasServed } = asked;
   try {
-    return { ...resolveVirtualIp(settings, origin, links, engines, wasServed), localBuckets };
+    return { ...(await resolveVirtualIp(settings, origin, links, engines, wasServed)), localBuckets };
   } catch (error) {
     return { settings, origin, localBuckets, why: toRefusal(error) };
   }
-}
-
-export function isWaiting(asked: ServedVirtualIp | WaitingVirtualIp): asked is WaitingVirtualIp {
-  return "why" in asked;
 }
 
 /** Any failure as one that can be shown. */
@@ -74,15 +40,15 @@ export function toRefusal(error: unknown): ClusterIpError {
   return new ClusterIpError("CLUSTERIP_INTERNAL", messageOf(error), { cause: error });
 }
 
-/** @throws ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
-export function resolveVirtualIp(
+/** Rejects with a ClusterIpError when this host cannot serve it now; {@link isMissingOnHost} tells whether it may later */
+export async function resolveVirtualIp(
   settings: VirtualIp,
   origin: Origin,
   links: readonly Link[],
   engines: Pick<EngineSet, "device" | "choose">,
   wasServed = false,
-): ServedVirtualIp {
-  const engine = engines.choose(settings.engine);
+): Promise<ServedVirtualIp> {
+  const engine = await engines.choose(settings.engine);
   const link = linkNamed(links, settings.nic);
   if (link === undefined) {
     const known = links.filter(({ type }) => type === "ether").map(({ name }) => name);
@@ -137,14 +103,4 @@ function derivedMac({ address, prefixLength }: VirtualIp, link: Link): Mac {
     "CLUSTERIP_NO_NETWORK",
     `No network of ${link.name} (${networks.join(", ") || "it has no address"}) holds ${address}, so its cluster MAC cannot be derived: give --clustermac.`,
   );
-}
-
-/** As it is served: with what was left open, and the buckets that were moved. */
-export function inForce({ settings, engine, clusterMac, localBuckets }: ServedVirtualIp): ResolvedVirtualIp {
-  return { ...settings, engine, clusterMac, localBuckets };
-}
-
-/** Whether nothing has to be set up again for the one where the other is served. */
-export function isSetUpAlike(a: ServedVirtualIp, b: ServedVirtualIp): boolean {
-  return agree(compare(inForce(a), inForce(b)), ...setUp);
 }

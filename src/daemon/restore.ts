@@ -2,7 +2,7 @@
 import type { Address } from "../model/address.ts";
 import { agree, compare, meaningOfBuckets } from "../model/compare.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
-import type { AskedVirtualIp } from "./resolve.ts";
+import type { AskedVirtualIp } from "./asked.ts";
 import type { SavedVirtualIp } from "./state-file.ts";
 
 /**

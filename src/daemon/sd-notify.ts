@@ -51,15 +51,21 @@ export class ServiceManager {
    * Sends signs of life as long as `whyStuck` finds nothing. A packet path that does not move
    * gets none, and the service manager then kills and restarts the daemon.
    */
-  startWatchdog(whyStuck: () => string | undefined, status: () => string): void {
+  startWatchdog(whyStuck: () => Promise<string | undefined>, status: () => string): void {
     if (this.#watchdogMs === undefined) return;
-    const beat = (): void => {
-      const why = whyStuck();
+    let isAsking = false;
+    const beat = async (): Promise<void> => {
+      // A packet path that does not answer is asked once, and not once more with every beat.
+      if (isAsking) return;
+      isAsking = true;
+      const why = await whyStuck().finally(() => {
+        isAsking = false;
+      });
       if (why === undefined) this.#notify(`WATCHDOG=1\nSTATUS=${status()}`);
       else this.#log.error({ why }, "no sign of life for the service manager");
     };
-    beat();
-    this.#timer = setInterval(beat, this.#watchdogMs / SIGNS_PER_TIMEOUT);
+    void beat();
+    this.#timer = setInterval(() => void beat(), this.#watchdogMs / SIGNS_PER_TIMEOUT);
   }
 
   stopWatchdog(): void {

@@ -2,15 +2,17 @@
  * What this host served, for the next start of the daemon: two kinds of files beside the control
  * socket `NAME.sock`, normally in /run/clusteripd, which is empty after a boot.
  *
- *   NAME.state            one JSON object a line: first the boot that it belongs to, then a virtual
- *                         IP each, with the names of the configuration file. Written by the daemon
- *                         alone, before a change is in force.
+ *   NAME.state            first the boot that it belongs to, then a line for each virtual IP, both as JSON, with the
+ *                         names of the configuration file. Behind them the same once more for the resource agent,
+ *                         which compares words and parses nothing: "buckets VIP TOTAL HASHMODE SEED N ...". Written
+ *                         by the daemon alone, before a change is in force.
  *   NAME.released.VIP.N   bucket N was taken from this node while no daemon ran. Written by the
  *                         resource agent (an empty file: no parsing and no locking in a shell) and
  *                         read by the next start, so that it does not bring back a bucket that
  *                         Pacemaker has given to another node.
  *
- * The agent looks for `"vip":"VIP","local-node":[...]` in the state: those two come first.
+ * The agent also reads what an earlier version left, which had no such lines: for that, and for an agent of an earlier
+ * version, a line of JSON begins with `"vip":"VIP","local-node":[...]`.
  */
 import {
   existsSync,
@@ -32,9 +34,9 @@ import { toSettings } from "../model/kernel-words.ts";
 import type { VirtualIp } from "../model/virtual-ip.ts";
 import { readRegularFile } from "../settings/regular-file.ts";
 import { parseVirtualIp } from "../settings/virtual-ip.ts";
+import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./asked.ts";
 import type { Log } from "./log.ts";
-import type { BridgesBefore } from "./reach-keeper.ts";
-import type { AskedVirtualIp, Origin, ServedVirtualIp, WaitingVirtualIp } from "./resolve.ts";
+import type { BridgesBefore } from "./resources/reach.ts";
 import { isTrusted } from "./socket-directory.ts";
 
 /** A line for each virtual IP, of some 300 bytes. */
@@ -51,6 +53,9 @@ export interface SavedVirtualIp {
   /** it was not served: an address of its that the host has was never ours */
   readonly isWaiting: boolean;
 }
+
+/** What the agent's lines begin with. */
+const AGENT_LINE = "buckets";
 
 const lineSchema = z.looseObject({
   origin: z.enum(["config", "request"]),
@@ -99,7 +104,9 @@ export class StateFile {
       return [];
     }
     const released = findReleases(this.#path);
-    return lines.flatMap((line) => this.#readLine(line, released));
+    return lines
+      .filter((line) => !line.startsWith(`${AGENT_LINE} `))
+      .flatMap((line) => this.#readLine(line, released));
   }
 
   /**
@@ -109,17 +116,16 @@ export class StateFile {
    * @throws CLUSTERIP_STATE and leaves the old file in place
    */
   save(
-    served: Iterable<ServedVirtualIp>,
-    waiting: Iterable<WaitingVirtualIp> = [],
+    served: readonly ServedVirtualIp[],
+    waiting: readonly WaitingVirtualIp[] = [],
     bridges: BridgesBefore = new Map(),
   ): void {
     const header: Header = { boot: this.#boot, bridges: Object.fromEntries(bridges) };
     const lines = [
       JSON.stringify(header),
-      ...[...served].map((virtualIp) =>
-        toLine(virtualIp, virtualIp.clusterMac, { adopted: virtualIp.isAdopted }),
-      ),
-      ...[...waiting].map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, { waits: true })),
+      ...served.map((virtualIp) => toLine(virtualIp, virtualIp.clusterMac, { adopted: virtualIp.isAdopted })),
+      ...waiting.map((virtualIp) => toLine(virtualIp, virtualIp.settings.clusterMac, { waits: true })),
+      ...[...served, ...waiting].map(toAgentLine),
     ];
     const temporary = `${this.#path}.new`;
     try {
@@ -261,6 +267,11 @@ function toLine(
     asked: settings.localBuckets,
     ...whose,
   });
+}
+
+function toAgentLine({ settings, localBuckets }: AskedVirtualIp): string {
+  const { address, bucketCount, hash } = settings;
+  return [AGENT_LINE, address, bucketCount, hash.words, hash.seed, ...localBuckets].join(" ");
 }
 
 function currentBoot(): string {

@@ -1,13 +1,12 @@
 /** What the daemon says about itself: the JSON of the API and of `clusterip status --json`. */
-import type { BucketCounters, NicCounters, Tally } from "../engine/engine.ts";
-import type { EngineSet } from "../engine/engine-set.ts";
+import type { BucketCounters, Tally, VirtualIpCounters } from "../engine/engine.ts";
+import type { EngineAvailability } from "../engine/engine-set.ts";
 import { allBuckets, type BucketSet } from "../model/bucket-set.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
-import { packageVersion } from "../package.ts";
-import type { HostProblem } from "./problems.ts";
-import { isWaiting, type Origin, type ServedVirtualIp, type WaitingVirtualIp } from "./resolve.ts";
-import type { SavedServing } from "./saved-serving.ts";
-import type { RepairKind, RepairRecord, Serving } from "./serving.ts";
+import type { Origin, ServedVirtualIp, WaitingVirtualIp } from "./asked.ts";
+import type { ProblemReport } from "./problem-text.ts";
+import type { RepairRecords } from "./repairs.ts";
+import type { BindingState } from "./resources/programs.ts";
 
 export interface BucketStatus extends BucketCounters {
   readonly isLocal: boolean;
@@ -36,36 +35,26 @@ export interface VirtualIpStatus {
 }
 
 /** One engine on one interface. */
-export interface NicStatus extends NicCounters {
-  readonly nic: string;
-  readonly engine: EngineName;
-  /** undefined while the interface does not exist */
-  readonly ifindex: number | undefined;
-}
-
-export interface EngineStatus {
-  readonly isAvailable: boolean;
-  /** half a sentence */
-  readonly whyNot?: string;
-}
+export type NicStatus = BindingState;
 
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-  readonly device: string | undefined;
-  readonly engines: Readonly<Record<EngineName, EngineStatus>>;
+  readonly device: string;
+  readonly engines: Readonly<Record<EngineName, EngineAvailability>>;
   readonly virtualIps: readonly VirtualIpStatus[];
   readonly nics: readonly NicStatus[];
   /** what somebody else changed on this host and the daemon put back */
-  readonly repairs: Readonly<Record<RepairKind, Readonly<RepairRecord>>>;
+  readonly repairs: RepairRecords;
   /** what is wrong now */
-  readonly problems: readonly HostProblem[];
+  readonly problems: readonly ProblemReport[];
 }
 
-export function virtualIpStatus(virtualIp: ServedVirtualIp, engines: EngineSet): VirtualIpStatus {
-  const { settings, clusterMac, localBuckets, origin, engine } = virtualIp;
-  const counters = engines.of(engine).counters(settings.address);
+export function virtualIpStatus(
+  { settings, clusterMac, localBuckets, origin, engine }: ServedVirtualIp,
+  counters: VirtualIpCounters,
+): VirtualIpStatus {
   return {
     vip: settings.address,
     nic: settings.nic,
@@ -96,36 +85,5 @@ export function waitingStatus({ settings, origin, localBuckets, why }: WaitingVi
     })),
     foreignStandardError: 0,
     withoutBucket: none,
-  };
-}
-
-export function daemonStatus(
-  serving: Serving,
-  saved: SavedServing,
-  engines: EngineSet,
-  problems: readonly HostProblem[],
-  startedAt: number,
-): DaemonStatus {
-  const whyNoBpf = engines.whyNoBpf;
-  return {
-    version: packageVersion(),
-    pid: process.pid,
-    uptimeSeconds: Math.floor((Date.now() - startedAt) / 1000),
-    device: engines.device,
-    engines: {
-      userspace: { isAvailable: true },
-      bpf: { isAvailable: whyNoBpf === undefined, ...(whyNoBpf === undefined ? {} : { whyNot: whyNoBpf }) },
-    },
-    virtualIps: saved.all.map((asked) =>
-      isWaiting(asked) ? waitingStatus(asked) : virtualIpStatus(asked, engines),
-    ),
-    nics: serving.bindings.map(({ nic, engine }) => ({
-      nic,
-      engine,
-      ifindex: engines.of(engine).boundIfindex(nic),
-      ...engines.of(engine).nicCounters(nic),
-    })),
-    repairs: serving.repairs,
-    problems,
   };
 }

@@ -1,36 +1,37 @@
 /** Whether engine "bpf" can be had on this host: loads it to see, and says why not. */
 import { isClusterIpError, messageOf } from "../core/errors.ts";
 import { loadNativeBpf, type NativeBpf } from "../native.ts";
+import { errnoName } from "./engine-error.ts";
+import type { ProgramRemoval } from "./engine-set.ts";
 
-export interface BpfSupport {
-  readonly native: NativeBpf | undefined;
-  /** half a sentence; undefined when the engine is available */
-  readonly whyNot: string | undefined;
-}
+/** `whyNot` is half a sentence. */
+export type BpfSupport =
+  | { readonly native: NativeBpf; readonly whyNot?: undefined }
+  | { readonly native?: undefined; readonly whyNot: string };
 
 /** Loads the programs and attaches them to the loopback interface for a moment. */
-export function findBpfSupport(): BpfSupport {
+export async function findBpfSupport(): Promise<BpfSupport> {
   try {
     const native = loadNativeBpf();
-    native.addon.probe(native.objectPath);
-    return { native, whyNot: undefined };
+    await native.addon.probe(native.objectPath);
+    return { native };
   } catch (error) {
-    return { native: undefined, whyNot: whyNot(error) };
+    return { whyNot: whyNot(error) };
   }
 }
 
 /**
- * Takes away what an engine "bpf" left on an interface; tells whether there was something. An
- * earlier daemon may have had what this one lacks, the addon or the privilege to look: then it
- * says in half a sentence why it cannot tell.
+ * Takes away what an engine "bpf" left on an interface. An earlier daemon may have had what this one lacks, the addon or
+ * the privilege to look: then it is unknown whether there is something.
  */
-export function removePrograms(ifindex: number): boolean | string {
+export async function removePrograms(ifindex: number): Promise<ProgramRemoval> {
   try {
-    return loadNativeBpf().addon.removePrograms(ifindex);
+    const hasRemoved = await loadNativeBpf().addon.removePrograms(ifindex);
+    return { outcome: hasRemoved ? "removed" : "none" };
   } catch (error) {
-    if (isClusterIpError(error)) return error.message;
-    if (error instanceof Error && "code" in error && error.code === "EPERM") {
-      return `it takes CAP_SYS_ADMIN to look (${error.message})`;
+    if (isClusterIpError(error)) return { outcome: "unknown", why: error.message };
+    if (errnoName(error) === "EPERM") {
+      return { outcome: "unknown", why: `it takes CAP_SYS_ADMIN to look (${messageOf(error)})` };
     }
     throw error;
   }
@@ -38,7 +39,7 @@ export function removePrograms(ifindex: number): boolean | string {
 
 function whyNot(error: unknown): string {
   if (isClusterIpError(error)) return error.message;
-  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
+  const code = errnoName(error);
   const said = messageOf(error);
   if (code === "EPERM") return `it needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and CAP_SYS_ADMIN (${said})`;
   if (code === "EACCES" || code === "EINVAL" || code === "ENOSYS") {

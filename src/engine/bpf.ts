@@ -7,12 +7,12 @@
  * everything else by the tc program. All counters are exact.
  */
 import { getSystemErrorName } from "node:util";
-import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { type Address, ipv4Address, ipv4Host } from "../model/address.ts";
 import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
 import type { EngineVirtualIp } from "../model/virtual-ip.ts";
 import { type NativeBpf, type NativeBpfDataplane, type XdpMode, xdpModes } from "../native.ts";
-import type { Engine, NicCounters, ProgramStatus, VirtualIpCounters } from "./engine.ts";
+import type { InPlaceEngine, NicCounters, ProgramStatus, Restoration, VirtualIpCounters } from "./engine.ts";
+import { errnoName, guarded, guardedIfThere, unknownVirtualIp } from "./engine-error.ts";
 import { nativeVirtualIp } from "./native-virtual-ip.ts";
 import { noFrames, sumTallies, talliesByEngineDrop, talliesByReason, talliesByVerdict } from "./tallies.ts";
 
@@ -59,9 +59,10 @@ interface NicState {
   ifindex: number | undefined;
 }
 
-export class BpfEngine implements Engine {
+export class BpfEngine implements InPlaceEngine {
   readonly name = "bpf";
-  readonly device = undefined;
+  readonly placement = "in-place";
+  readonly capabilities = { outlivesDaemon: true };
   readonly #native: NativeBpf;
   readonly #options: BpfOptions;
   readonly #warn: (nic: string, sentence: string) => void;
@@ -74,52 +75,47 @@ export class BpfEngine implements Engine {
     this.#warn = warn;
   }
 
-  /** The lock against a second daemon is the device of the engine `userspace`, which is always there. */
-  open(): void {}
-
-  reopenDevice(): void {}
-
-  attach(virtualIp: EngineVirtualIp): void {
+  async attach(virtualIp: EngineVirtualIp): Promise<void> {
     const state = this.#nic(virtualIp.nic);
-    if (state.isPrepared) guarded("The virtual IP cannot be attached", () => write(state, virtualIp));
+    if (state.isPrepared) await guarded("The virtual IP cannot be attached", () => write(state, virtualIp));
     state.virtualIps.set(virtualIp.address, virtualIp);
   }
 
-  detach(address: Address, nic: string): void {
+  async detach(address: Address, nic: string): Promise<void> {
     const state = this.#nics.get(nic);
     if (state?.virtualIps.has(address) !== true) return;
-    guarded("The virtual IP cannot be detached", () => {
-      if (state.isPrepared) state.dataplane.removeVirtualIp(ipv4Host(address));
-      if (state.virtualIps.size === 1) state.dataplane.detach();
+    await guarded("The virtual IP cannot be detached", async () => {
+      if (state.isPrepared) await state.dataplane.removeVirtualIp(ipv4Host(address));
+      if (state.virtualIps.size === 1) await state.dataplane.detach();
     });
     state.virtualIps.delete(address);
     if (state.virtualIps.size === 0) this.#nics.delete(nic);
   }
 
-  setBuckets(address: Address, buckets: BucketSet): void {
+  async setBuckets(address: Address, buckets: BucketSet): Promise<void> {
     const state = this.#stateOf(address);
     const virtualIp = state.virtualIps.get(address);
     if (state.isPrepared) {
-      guarded("The buckets cannot be changed", () =>
+      await guarded("The buckets cannot be changed", () =>
         state.dataplane.setLocal(ipv4Host(address), bucketMask(buckets)),
       );
     }
     if (virtualIp !== undefined) state.virtualIps.set(address, { ...virtualIp, localBuckets: buckets });
   }
 
-  bindNic(nic: string, ifindex: number | undefined): void {
+  async bindNic(nic: string, ifindex: number | undefined): Promise<void> {
     const state = this.#nic(nic);
     if (ifindex === undefined) {
-      guarded(`${nic} cannot be released`, () => state.dataplane.detach());
+      await guarded(`${nic} cannot be released`, () => state.dataplane.detach());
       state.ifindex = undefined;
       return;
     }
-    guarded(`The programs cannot be attached to ${nic}`, () => {
-      if (state.dataplane.prepare(ifindex)) this.#warn(nic, OTHER_LAYOUT);
+    await guarded(`The programs cannot be attached to ${nic}`, async () => {
+      if (await state.dataplane.prepare(ifindex)) this.#warn(nic, OTHER_LAYOUT);
       state.isPrepared = true;
       // Before the programs are in force: what is not in the maps would go to the stack.
-      for (const virtualIp of state.virtualIps.values()) write(state, virtualIp);
-      this.#attachPrograms(state, ifindex);
+      for (const virtualIp of state.virtualIps.values()) await write(state, virtualIp);
+      await this.#attachPrograms(state, ifindex);
     });
     state.ifindex = ifindex;
   }
@@ -128,32 +124,34 @@ export class BpfEngine implements Engine {
     return this.#nics.get(nic)?.ifindex;
   }
 
-  isJudging(nic: string): boolean {
+  async isJudging(nic: string): Promise<boolean> {
     const state = this.#nics.get(nic);
     return state?.ifindex === undefined || isTrueOrGone(() => state.dataplane.isJudging());
   }
 
-  restoreNic(nic: string): boolean {
+  async restoreNic(nic: string): Promise<Restoration> {
     const state = this.#nics.get(nic);
-    if (state?.ifindex === undefined) return false;
+    if (state?.ifindex === undefined) return { restored: "nothing" };
     const { dataplane, ifindex } = state;
-    if (isTrueOrGone(() => dataplane.isComplete())) return false;
-    guarded(`The programs cannot be put back on ${nic}`, () => this.#attachPrograms(state, ifindex));
-    return true;
+    if (await isTrueOrGone(() => dataplane.isComplete())) return { restored: "nothing" };
+    await guarded(`The programs cannot be put back on ${nic}`, () => this.#attachPrograms(state, ifindex));
+    return { restored: "programs" };
   }
 
-  /** On the interfaces served: forgets what a dead daemon served and this one does not. */
-  removeStaleVirtualIps(): void {
-    guarded("What a dead daemon left cannot be removed", () => {
-      for (const state of this.#nics.values()) removeStaleVirtualIps(state);
+  async removeStaleVirtualIps(): Promise<void> {
+    await guarded("What a dead daemon left cannot be removed", async () => {
+      for (const state of this.#nics.values()) await removeStaleVirtualIps(state);
     });
   }
 
-  counters(address: Address): VirtualIpCounters {
+  async counters(address: Address): Promise<VirtualIpCounters> {
     const state = this.#stateOf(address);
     const native = state.isPrepared
-      ? guarded("The counters cannot be read", () => state.dataplane.virtualIpCounters(ipv4Host(address)))
+      ? await guardedIfThere("The counters cannot be read", () =>
+          state.dataplane.virtualIpCounters(ipv4Host(address)),
+        )
       : undefined;
+    if (state.isPrepared && native === undefined) throw unknownVirtualIp();
     const bucketCount = state.virtualIps.get(address)?.bucketCount ?? 0;
     const buckets = Array.from({ length: bucketCount }, (_, index) => ({
       bucket: index + 1,
@@ -163,11 +161,11 @@ export class BpfEngine implements Engine {
     return { buckets, withoutBucket: native?.withoutBucket ?? noFrames };
   }
 
-  nicCounters(nic: string): NicCounters {
+  async nicCounters(nic: string): Promise<NicCounters> {
     const state = this.#nics.get(nic);
     const native =
       state?.isPrepared === true
-        ? guarded("The counters cannot be read", () => state.dataplane.nicCounters())
+        ? await guarded("The counters cannot be read", () => state.dataplane.nicCounters())
         : [];
     const byReason = talliesByReason(native);
     return {
@@ -178,23 +176,24 @@ export class BpfEngine implements Engine {
       kernelDropped: 0,
       captureErrors: 0,
       lastDeliveryError: undefined,
-      ...(state?.ifindex === undefined ? {} : { programs: programStatus(state) }),
+      ...(state?.ifindex === undefined ? {} : { programs: await programStatus(state) }),
     };
   }
 
   /** Leaves the kernel as it is: what is to be left behind is decided before, by detaching. */
-  close(): void {
+  async close(): Promise<void> {
     this.#nics.clear();
   }
 
-  #attachPrograms({ dataplane }: NicState, ifindex: number): void {
-    dataplane.attach(ifindex, xdpModes.indexOf(this.#xdpMode(ifindex)), this.#options.forcesClsact);
+  async #attachPrograms({ dataplane }: NicState, ifindex: number): Promise<void> {
+    const mode = xdpModes.indexOf(await this.#xdpMode(ifindex));
+    await dataplane.attach(ifindex, mode, this.#options.forcesClsact);
   }
 
-  #xdpMode(ifindex: number): XdpMode {
+  async #xdpMode(ifindex: number): Promise<XdpMode> {
     const { xdp } = this.#options;
     if (xdp !== "auto") return xdp;
-    return driversWithoutXdp.has(this.#native.addon.driverOf(ifindex)) ? "off" : "native";
+    return driversWithoutXdp.has(await this.#native.addon.driverOf(ifindex)) ? "off" : "native";
   }
 
   #nic(name: string): NicState {
@@ -208,31 +207,31 @@ export class BpfEngine implements Engine {
 
   #stateOf(address: Address): NicState {
     for (const state of this.#nics.values()) if (state.virtualIps.has(address)) return state;
-    throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
+    throw unknownVirtualIp();
   }
 }
 
-function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): void {
+async function write({ dataplane }: NicState, virtualIp: EngineVirtualIp): Promise<void> {
   const settings = nativeVirtualIp(virtualIp);
   try {
-    dataplane.setVirtualIp(settings);
+    await dataplane.setVirtualIp(settings);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+    if (errnoName(error) !== "ENOSPC") throw error;
     const why = `there is no room for another virtual IP on ${virtualIp.nic}; those that a change replaces count until it is over`;
     throw new Error(`${why}. Engine 'userspace' has no such limit`, { cause: error });
   }
 }
 
 /** What a dead daemon served and this one does not. */
-function removeStaleVirtualIps({ dataplane, virtualIps, isPrepared }: NicState): void {
+async function removeStaleVirtualIps({ dataplane, virtualIps, isPrepared }: NicState): Promise<void> {
   if (!isPrepared) return;
-  for (const { addressHost } of dataplane.virtualIps()) {
-    if (!virtualIps.has(ipv4Address(addressHost))) dataplane.removeVirtualIp(addressHost);
+  for (const { addressHost } of await dataplane.virtualIps()) {
+    if (!virtualIps.has(ipv4Address(addressHost))) await dataplane.removeVirtualIp(addressHost);
   }
 }
 
-function programStatus({ dataplane }: NicState): ProgramStatus {
-  const { tc, xdp, xdpErrno, xdpOtherProgram } = dataplane.attachment();
+async function programStatus({ dataplane }: NicState): Promise<ProgramStatus> {
+  const { tc, xdp, xdpErrno, xdpOtherProgram } = await dataplane.attachment();
   const why =
     xdpOtherProgram !== 0
       ? `another XDP program is attached (id ${xdpOtherProgram})`
@@ -243,18 +242,10 @@ function programStatus({ dataplane }: NicState): ProgramStatus {
 }
 
 /** An interface that has just gone is not a program that was taken away: its event is on the way. */
-function isTrueOrGone(ask: () => boolean): boolean {
+async function isTrueOrGone(ask: () => Promise<boolean>): Promise<boolean> {
   try {
-    return ask();
+    return await ask();
   } catch {
     return true;
-  }
-}
-
-function guarded<T>(what: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw new ClusterIpError("CLUSTERIP_ENGINE", `${what}: ${messageOf(error)}.`, { cause: error });
   }
 }

@@ -1,92 +1,104 @@
 /**
  * The engines of one daemon. Each virtual IP has its own choice; two engines on one interface do
  * not disturb each other: each judges its own addresses and leaves the others alone.
- *
- * The engine `userspace` is always open, because its device is the lock that keeps a second daemon
- * from serving this host: privileged, one per network namespace, and gone with the process.
  */
 import { ClusterIpError } from "../core/errors.ts";
 import type { EngineChoice, EngineName } from "../model/virtual-ip.ts";
-import type { BpfEngine } from "./bpf.ts";
-import type { Engine } from "./engine.ts";
+import type { DeviceEngine, Engine, InPlaceEngine } from "./engine.ts";
+
+/** The engine, or half a sentence that says why there is none. */
+export type BpfFinding = { readonly engine: InPlaceEngine } | { readonly whyNot: string };
+
+/** What came of taking a dead daemon's programs off an interface; `why` is half a sentence. */
+export type ProgramRemoval =
+  | { readonly outcome: "none" | "removed" }
+  | { readonly outcome: "unknown"; readonly why: string };
+
+export interface EngineAvailability {
+  readonly isAvailable: boolean;
+  /** half a sentence */
+  readonly whyNot?: string;
+}
 
 export interface EngineParts {
-  readonly userspace: Engine;
-  /** The engine, or half a sentence that says why there is none; asked once, when it matters. */
-  readonly findBpf: () => BpfEngine | string;
-  /**
-   * Takes programs off an interface that a dead daemon left there; needs no engine that works.
-   * A text says why it cannot be told whether there are any.
-   */
-  readonly removePrograms: (ifindex: number) => boolean | string;
+  readonly userspace: DeviceEngine;
+  /** Asked once, when it matters: it takes a moment. */
+  readonly findBpf: () => Promise<BpfFinding>;
+  /** Takes programs off an interface that a dead daemon left there; needs no engine that works. */
+  readonly removePrograms: (ifindex: number) => Promise<ProgramRemoval>;
   /** What `auto` takes when it is available; tests ask for `userspace`. */
   readonly preferred: EngineName;
 }
 
 export class EngineSet {
   readonly #parts: EngineParts;
-  #bpf: BpfEngine | string | undefined;
+  #finding: Promise<BpfFinding> | undefined;
+  /** as soon as it is known */
+  #bpf: InPlaceEngine | undefined;
 
   constructor(parts: EngineParts) {
     this.#parts = parts;
   }
 
-  get device(): string | undefined {
+  get device(): string {
     return this.#parts.userspace.device;
   }
 
-  open(): void {
-    this.#parts.userspace.open();
+  /** Of the engine `userspace`, whether it serves or not: what accepts frames is there before they are asked for. */
+  open(): Promise<void> {
+    return this.#parts.userspace.open();
   }
 
-  reopenDevice(): void {
-    this.#parts.userspace.reopenDevice();
+  reopenDevice(): Promise<void> {
+    return this.#parts.userspace.reopenDevice();
   }
 
-  close(): void {
-    if (typeof this.#bpf === "object") this.#bpf.close();
-    this.#parts.userspace.close();
+  async close(): Promise<void> {
+    await this.#bpf?.close();
+    await this.#parts.userspace.close();
   }
 
-  /** Why there is no engine `bpf`, as half a sentence; undefined when there is one. */
-  get whyNoBpf(): string | undefined {
-    const bpf = this.#findBpf();
-    return typeof bpf === "string" ? bpf : undefined;
+  async availability(): Promise<Readonly<Record<EngineName, EngineAvailability>>> {
+    const finding = await this.#findBpf();
+    const bpf = "engine" in finding ? { isAvailable: true } : { isAvailable: false, whyNot: finding.whyNot };
+    return { userspace: { isAvailable: true }, bpf };
   }
 
-  /** Which engine serves for a choice; throws CLUSTERIP_NO_ENGINE. */
-  choose(choice: EngineChoice): EngineName {
+  /** Which engine serves for a choice; rejects with CLUSTERIP_NO_ENGINE. */
+  async choose(choice: EngineChoice): Promise<EngineName> {
     if (choice === "userspace") return choice;
     if (choice === "auto" && this.#parts.preferred === "userspace") return "userspace";
-    const why = this.whyNoBpf;
-    if (why === undefined) return "bpf";
+    const finding = await this.#findBpf();
+    if ("engine" in finding) return "bpf";
     if (choice === "auto") return "userspace";
     throw new ClusterIpError(
       "CLUSTERIP_NO_ENGINE",
-      `The engine 'bpf' is not available here: ${why}. Use 'userspace' or 'auto'.`,
+      `The engine 'bpf' is not available here: ${finding.whyNot}. Use 'userspace' or 'auto'.`,
     );
   }
 
+  /** @param name what `choose` has answered */
   of(name: EngineName): Engine {
     if (name === "userspace") return this.#parts.userspace;
-    const bpf = this.#findBpf();
-    if (typeof bpf === "object") return bpf;
-    throw new ClusterIpError("CLUSTERIP_NO_ENGINE", `The engine 'bpf' is not available here: ${bpf}.`);
+    if (this.#bpf !== undefined) return this.#bpf;
+    throw new ClusterIpError("CLUSTERIP_NO_ENGINE", "The engine 'bpf' is not available here.");
   }
 
-  /** Takes off an interface what a dead daemon left in the kernel; a text says why that cannot be told. */
-  removePrograms(ifindex: number): boolean | string {
+  /** Takes off an interface what a dead daemon left in the kernel. */
+  removePrograms(ifindex: number): Promise<ProgramRemoval> {
     return this.#parts.removePrograms(ifindex);
   }
 
   /** On the interfaces served: forgets what a dead daemon served and this one does not. */
-  removeStaleVirtualIps(): void {
-    // Without a virtual IP of its own the engine has not been tried, which takes a moment.
-    if (typeof this.#bpf === "object") this.#bpf.removeStaleVirtualIps();
+  async removeStaleVirtualIps(): Promise<void> {
+    // Without a virtual IP of its own the engine has not been looked for, which takes a moment.
+    await this.#bpf?.removeStaleVirtualIps();
   }
 
-  #findBpf(): BpfEngine | string {
-    this.#bpf ??= this.#parts.findBpf();
-    return this.#bpf;
+  async #findBpf(): Promise<BpfFinding> {
+    this.#finding ??= this.#parts.findBpf();
+    const finding = await this.#finding;
+    if ("engine" in finding) this.#bpf = finding.engine;
+    return finding;
   }
 }

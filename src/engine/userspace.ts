@@ -2,19 +2,20 @@
  * Engine "userspace": AF_PACKET capture with a prefilter in the kernel, verdict in C++, delivery
  * through a TUN device.
  */
-import { getSystemErrorName } from "node:util";
-import { ClusterIpError, messageOf } from "../core/errors.ts";
+import { ClusterIpError } from "../core/errors.ts";
+import { Mutex } from "../core/mutex.ts";
 import type { ForeignSampling } from "../core/sampling.ts";
-import { type Address, ipv4Host } from "../model/address.ts";
+import type { Address } from "../model/address.ts";
 import { type BucketSet, bucketMask } from "../model/bucket-set.ts";
 import type { EngineVirtualIp } from "../model/virtual-ip.ts";
-import type { NativeAddon, NativeDataplane, NativeNicCounters, NativePrefilter } from "../native.ts";
-import type { Engine, NicCounters, PrefilterStatus, VirtualIpCounters } from "./engine.ts";
+import type { NativeAddon, NativeDataplane, NativePrefilter } from "../native.ts";
+import type { DeviceEngine, NicCounters, Restoration, VirtualIpCounters } from "./engine.ts";
+import { engineError, errnoName, guarded, guardedIfThere, unknownVirtualIp } from "./engine-error.ts";
+import { nativePrefilter, nicCountersOf, nothingCounted, prefilterStatus } from "./native-userspace.ts";
 import { nativeVirtualIp } from "./native-virtual-ip.ts";
-import { encodeProgram } from "./prefilter/instructions.ts";
 import { buildPrefilter, noPrefilter, type Prefilter } from "./prefilter/prefilter.ts";
 import { SamplingChoice } from "./prefilter/sampling.ts";
-import { noFrames, talliesByEngineDrop, talliesByReason, talliesByVerdict } from "./tallies.ts";
+import { noFrames } from "./tallies.ts";
 
 interface NicState {
   readonly id: number;
@@ -37,15 +38,20 @@ export interface UserspaceOptions {
   readonly workers: number;
 }
 
-export class UserspaceEngine implements Engine {
+export class UserspaceEngine implements DeviceEngine {
   readonly name = "userspace";
+  readonly placement = "device";
+  readonly capabilities = { outlivesDaemon: false };
   readonly device: string;
   readonly #addon: NativeAddon;
   readonly #nics = new Map<string, NicState>();
   readonly #virtualIps = new Map<Address, VirtualIpState>();
   readonly #options: UserspaceOptions;
+  /** A prefilter is made from all that is served: whatever changes that, or it, does so alone. */
+  readonly #changes = new Mutex();
   #dataplane: NativeDataplane | undefined;
   #samplingTimer: NodeJS.Timeout | undefined;
+  #isAdapting = false;
 
   constructor(addon: NativeAddon, device: string, options: UserspaceOptions) {
     this.#addon = addon;
@@ -53,67 +59,78 @@ export class UserspaceEngine implements Engine {
     this.#options = options;
   }
 
-  open(): void {
+  async open(): Promise<void> {
+    const dataplane = new this.#addon.Dataplane();
     try {
-      this.#dataplane = new this.#addon.Dataplane(this.device, this.#options.workers);
+      await dataplane.open(this.device, this.#options.workers);
     } catch (error) {
-      // The device exists only while a process holds it: a clusteripd, or a clean-up.
+      // The device exists only while a process holds it.
       if (errnoName(error) === "EBUSY") {
         throw new ClusterIpError(
           "CLUSTERIP_ALREADY_RUNNING",
-          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first; 'clusterip cleanup' holds it for a moment, too.`,
+          `Another clusteripd serves this host: it holds the device ${this.device}. Stop it first.`,
           { cause: error },
         );
       }
       throw engineError(`The device ${this.device} cannot be made`, error);
     }
+    this.#dataplane = dataplane;
     if (this.#options.foreignSampling !== "auto") return;
-    this.#samplingTimer = setInterval(() => this.#adaptSampling(), SAMPLING_INTERVAL_MS).unref();
+    this.#samplingTimer = setInterval(() => void this.#adaptSampling(), SAMPLING_INTERVAL_MS).unref();
   }
 
-  reopenDevice(): void {
-    guarded(`The device ${this.device} cannot be made again`, () => this.#native().reopenTun(this.device));
-  }
-
-  attach(virtualIp: EngineVirtualIp): void {
-    const nic = this.#nic(virtualIp.nic);
-    const settings = nativeVirtualIp(virtualIp);
-    const served = [...this.#servedOn(virtualIp.nic), virtualIp];
-    const id = guarded("The virtual IP cannot be attached", () =>
-      withPrefilter(nic, served, (prefilter) => this.#native().addVirtualIp(nic.id, settings, prefilter)),
+  async reopenDevice(): Promise<void> {
+    await guarded(`The device ${this.device} cannot be made again`, () =>
+      this.#native().reopenTun(this.device),
     );
-    this.#virtualIps.set(virtualIp.address, { id, virtualIp });
   }
 
-  detach(address: Address): void {
-    const state = this.#virtualIps.get(address);
-    if (state === undefined) return;
-    const { nic } = state.virtualIp;
-    const nicState = this.#nic(nic);
-    const others = this.#servedOn(nic).filter((other) => other.address !== address);
-    guarded("The virtual IP cannot be detached", () =>
-      withPrefilter(nicState, others, (prefilter) => this.#native().removeVirtualIp(state.id, prefilter)),
-    );
-    this.#virtualIps.delete(address);
-    if (others.length > 0) return;
-    guarded("The interface cannot be released", () => this.#native().removeNic(nicState.id));
-    this.#nics.delete(nic);
+  attach(virtualIp: EngineVirtualIp): Promise<void> {
+    return this.#changes.run(async () => {
+      const nic = await this.#nic(virtualIp.nic);
+      const settings = nativeVirtualIp(virtualIp);
+      const served = [...this.#servedOn(virtualIp.nic), virtualIp];
+      const id = await guarded("The virtual IP cannot be attached", () =>
+        withPrefilter(nic, served, (prefilter) => this.#native().addVirtualIp(nic.id, settings, prefilter)),
+      );
+      this.#virtualIps.set(virtualIp.address, { id, virtualIp });
+    });
   }
 
-  setBuckets(address: Address, buckets: BucketSet): void {
-    const state = this.#state(address);
-    const old = state.virtualIp.localBuckets;
-    const kept = old.filter((bucket) => buckets.includes(bucket));
-    // Losing and gaining buckets put the prefilter in force at different moments.
-    if (kept.length < old.length || buckets.length === kept.length) this.#setBuckets(state, kept);
-    if (buckets.length > kept.length) this.#setBuckets(state, buckets);
+  detach(address: Address): Promise<void> {
+    return this.#changes.run(async () => {
+      const state = this.#virtualIps.get(address);
+      if (state === undefined) return;
+      const { nic } = state.virtualIp;
+      const nicState = await this.#nic(nic);
+      const others = this.#servedOn(nic).filter((other) => other.address !== address);
+      await guarded("The virtual IP cannot be detached", () =>
+        withPrefilter(nicState, others, (prefilter) => this.#native().removeVirtualIp(state.id, prefilter)),
+      );
+      this.#virtualIps.delete(address);
+      if (others.length > 0) return;
+      await guarded("The interface cannot be released", () => this.#native().removeNic(nicState.id));
+      this.#nics.delete(nic);
+    });
   }
 
-  #setBuckets(state: VirtualIpState, localBuckets: BucketSet): void {
+  setBuckets(address: Address, buckets: BucketSet): Promise<void> {
+    return this.#changes.run(async () => {
+      const state = this.#state(address);
+      const old = state.virtualIp.localBuckets;
+      const kept = old.filter((bucket) => buckets.includes(bucket));
+      // Losing and gaining buckets put the prefilter in force at different moments.
+      if (kept.length < old.length || buckets.length === kept.length) await this.#setBuckets(state, kept);
+      if (buckets.length > kept.length) await this.#setBuckets(state, buckets);
+    });
+  }
+
+  async #setBuckets(state: VirtualIpState, localBuckets: BucketSet): Promise<void> {
     const next = { ...state.virtualIp, localBuckets };
     const served = this.#servedOn(next.nic).map((v) => (v.address === next.address ? next : v));
-    guarded("The buckets cannot be changed", () =>
-      withPrefilter(this.#nic(next.nic), served, (prefilter) =>
+    const nic = await this.#nic(next.nic);
+    await guarded("The buckets cannot be changed", () =>
+      withPrefilter(nic, served, (prefilter) =>
         this.#native().setLocal(state.id, bucketMask(localBuckets), prefilter),
       ),
     );
@@ -121,24 +138,27 @@ export class UserspaceEngine implements Engine {
   }
 
   /** Looks at the traffic since the last look and lets the prefilter begin or end. */
-  #adaptSampling(): void {
-    for (const [name, nic] of this.#nics) {
-      try {
-        this.#adaptSamplingOf(name, nic);
-      } catch {
-        // A packet path that does not answer is the monitors' business; the next look tries again.
-      }
+  async #adaptSampling(): Promise<void> {
+    // Behind a change that waits there is one look and not one for each turn of the timer.
+    if (this.#isAdapting) return;
+    this.#isAdapting = true;
+    for (const name of [...this.#nics.keys()]) {
+      // A packet path that does not answer is the monitors' business; the next look tries again.
+      await this.#changes.run(() => this.#adaptSamplingOf(name)).catch(() => {});
     }
+    this.#isAdapting = false;
   }
 
-  #adaptSamplingOf(name: string, nic: NicState): void {
-    const { byVerdict } = this.nicCounters(name);
+  async #adaptSamplingOf(name: string): Promise<void> {
+    const nic = this.#nics.get(name);
+    if (nic === undefined) return;
+    const { byVerdict } = await this.nicCounters(name);
     const before = nic.sampling.current;
     const frames = byVerdict.foreign.frames + byVerdict["not-ours"].frames;
     if (!nic.sampling.observe(frames, performance.now())) return;
     const dropsMore = nic.sampling.current > before;
     try {
-      withPrefilter(nic, this.#servedOn(name), (prefilter) =>
+      await withPrefilter(nic, this.#servedOn(name), (prefilter) =>
         this.#native().setPrefilter(nic.id, prefilter, dropsMore),
       );
     } catch (error) {
@@ -151,33 +171,39 @@ export class UserspaceEngine implements Engine {
     return [...this.#virtualIps.values()].map((state) => state.virtualIp).filter((v) => v.nic === nic);
   }
 
-  bindNic(nic: string, ifindex: number | undefined): void {
-    const state = this.#nic(nic);
-    if (ifindex === undefined) {
-      guarded(`${nic} cannot be released`, () => this.#native().closeNic(state.id));
-    } else {
-      guarded(`Frames of ${nic} cannot be captured`, () => this.#native().openNic(state.id, ifindex));
-    }
-    state.ifindex = ifindex;
+  bindNic(nic: string, ifindex: number | undefined): Promise<void> {
+    return this.#changes.run(async () => {
+      const state = await this.#nic(nic);
+      if (ifindex === undefined) {
+        await guarded(`${nic} cannot be released`, () => this.#native().closeNic(state.id));
+      } else {
+        await guarded(`Frames of ${nic} cannot be captured`, () => this.#native().openNic(state.id, ifindex));
+      }
+      state.ifindex = ifindex;
+    });
   }
 
   boundIfindex(nic: string): number | undefined {
     return this.#nics.get(nic)?.ifindex;
   }
 
-  restoreNic(nic: string): boolean {
+  async restoreNic(nic: string): Promise<Restoration> {
     const state = this.#nics.get(nic);
-    if (state?.ifindex === undefined) return false;
-    const { isCaptureStale } = guarded("The counters cannot be read", () =>
+    if (state?.ifindex === undefined) return { restored: "nothing" };
+    const { isCaptureStale } = await guarded("The counters cannot be read", () =>
       this.#native().nicCounters(state.id),
     );
-    if (isCaptureStale) this.bindNic(nic, state.ifindex);
-    return isCaptureStale;
+    if (!isCaptureStale) return { restored: "nothing" };
+    await this.bindNic(nic, state.ifindex);
+    return { restored: "capture" };
   }
 
-  counters(address: Address): VirtualIpCounters {
+  async counters(address: Address): Promise<VirtualIpCounters> {
     const { id, virtualIp } = this.#state(address);
-    const native = guarded("The counters cannot be read", () => this.#native().virtualIpCounters(id));
+    const native = await guardedIfThere("The counters cannot be read", () =>
+      this.#native().virtualIpCounters(id),
+    );
+    if (native === undefined) throw unknownVirtualIp();
     const buckets = Array.from({ length: virtualIp.bucketCount }, (_, index) => ({
       bucket: index + 1,
       local: native.local[index] ?? noFrames,
@@ -187,16 +213,23 @@ export class UserspaceEngine implements Engine {
     return { buckets, foreignStandardError, withoutBucket: native.withoutBucket };
   }
 
-  nicCounters(nic: string): NicCounters {
-    const state = this.#nic(nic);
-    const native = guarded("The counters cannot be read", () => this.#native().nicCounters(state.id));
-    return { ...toNicCounters(native), prefilter: prefilterStatus(state.prefilter, native.prefilterErrno) };
+  async nicCounters(nic: string): Promise<NicCounters> {
+    const state = this.#nics.get(nic);
+    const native =
+      state &&
+      (await guardedIfThere("The counters cannot be read", () => this.#native().nicCounters(state.id)));
+    const { prefilterErrno } = native ?? nothingCounted;
+    return {
+      ...nicCountersOf(native ?? nothingCounted),
+      prefilter: prefilterStatus(state?.prefilter ?? noPrefilter, prefilterErrno),
+    };
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#samplingTimer);
-    this.#dataplane?.close();
+    const dataplane = this.#dataplane;
     this.#dataplane = undefined;
+    await this.#changes.run(async () => dataplane?.close());
     this.#nics.clear();
     this.#virtualIps.clear();
   }
@@ -207,10 +240,11 @@ export class UserspaceEngine implements Engine {
     return this.#dataplane;
   }
 
-  #nic(name: string): NicState {
+  /** For a change: adds it where it is not known. */
+  async #nic(name: string): Promise<NicState> {
     const known = this.#nics.get(name);
     if (known !== undefined) return known;
-    const id = guarded("The interface cannot be added", () => this.#native().addNic());
+    const id = await guarded("The interface cannot be added", () => this.#native().addNic());
     const sampling = new SamplingChoice(this.#options.foreignSampling);
     const state: NicState = { id, sampling, prefilter: noPrefilter, ifindex: undefined };
     this.#nics.set(name, state);
@@ -219,79 +253,19 @@ export class UserspaceEngine implements Engine {
 
   #state(address: Address): VirtualIpState {
     const state = this.#virtualIps.get(address);
-    if (state === undefined)
-      throw new ClusterIpError("CLUSTERIP_NOT_FOUND", "The engine has no such virtual IP.");
+    if (state === undefined) throw unknownVirtualIp();
     return state;
   }
 }
 
 /** Makes the prefilter that fits what is served after a change, and remembers it when that succeeds. */
-function withPrefilter<T>(
+async function withPrefilter<T>(
   nic: NicState,
   virtualIps: readonly EngineVirtualIp[],
-  change: (prefilter: NativePrefilter) => T,
-): T {
+  change: (prefilter: NativePrefilter) => Promise<T>,
+): Promise<T> {
   const prefilter = buildPrefilter(virtualIps, nic.sampling.current);
-  const result = change(toNative(prefilter, virtualIps));
+  const result = await change(nativePrefilter(prefilter, virtualIps));
   nic.prefilter = prefilter;
   return result;
-}
-
-function toNative(
-  { program, weight, passedUp }: Prefilter,
-  virtualIps: readonly EngineVirtualIp[],
-): NativePrefilter {
-  const weights = virtualIps.flatMap(({ address }) => [
-    ipv4Host(address),
-    passedUp.includes(address) ? 1 : weight,
-  ]);
-  return {
-    program: encodeProgram(program ?? []),
-    notOursWeight: weight,
-    foreignWeights: Uint32Array.from(weights),
-  };
-}
-
-function prefilterStatus({ program, weight, passedUp }: Prefilter, errno: number): PrefilterStatus {
-  const state = program === undefined ? "off" : errno === 0 ? "attached" : "refused";
-  return {
-    state,
-    instructions: program?.length ?? 0,
-    sampling: state === "attached" ? weight : 1,
-    passedUp,
-    error: errno === 0 ? undefined : getSystemErrorName(-errno),
-  };
-}
-
-function toNicCounters(native: NativeNicCounters): NicCounters {
-  const byReason = talliesByReason(native.byReason);
-  const byEngineDrop = talliesByEngineDrop(native.byEngineDrop);
-  return {
-    received: native.received,
-    receivedStandardError: Math.sqrt(native.receivedVariance),
-    byVerdict: talliesByVerdict(byReason, Object.values(byEngineDrop)),
-    byReason,
-    byEngineDrop,
-    kernelDropped: native.kernelDropped,
-    captureErrors: native.captureErrors,
-    lastDeliveryError:
-      native.lastDeliveryErrno === 0 ? undefined : getSystemErrorName(-native.lastDeliveryErrno),
-  };
-}
-
-function errnoName(error: unknown): string | undefined {
-  const code: unknown = error instanceof Error && "code" in error ? error.code : undefined;
-  return typeof code === "string" ? code : undefined;
-}
-
-function engineError(what: string, error: unknown): ClusterIpError {
-  return new ClusterIpError("CLUSTERIP_ENGINE", `${what}: ${messageOf(error)}.`, { cause: error });
-}
-
-function guarded<T>(what: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw engineError(what, error);
-  }
 }

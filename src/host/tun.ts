@@ -3,10 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { ClusterIpError, messageOf } from "../core/errors.ts";
 import { run } from "./exec.ts";
 
-/**
- * There is one per network namespace, and only one process can hold it: its name is the lock
- * that keeps two daemons from serving one host.
- */
+/** Only one process of a network namespace can hold it. */
 export const TUN_NAME = "clusterip0";
 
 /**

@@ -24,19 +24,19 @@ const SHOT = 2;
 
 const testRun: NativeBpfTrial["testRun"] = (...args) => loadBpfTrial().addon.testRun(...args);
 
-function load(): NativeBpfDataplane {
+async function load(): Promise<NativeBpfDataplane> {
   const { addon, objectPath } = loadBpfTrial();
   const dataplane = new addon.BpfDataplane(objectPath);
-  dataplane.prepare(LOOPBACK);
+  await dataplane.prepare(LOOPBACK);
   return dataplane;
 }
 
 /** Exactly these are found, each with its own settings. */
-function expectServed(
+async function expectServed(
   dataplane: NativeBpfDataplane,
   served: ReadonlySet<number>,
   asked: readonly number[],
-): void {
+): Promise<void> {
   const wrong = asked.filter((address, index) => {
     const port = 1000 + index;
     const { reason, bucket } = testRun(dataplane, "tc", synTo(address, port));
@@ -44,37 +44,37 @@ function expectServed(
     return bucket !== bucketFor(address, port);
   });
   expect(wrong).toEqual([]);
-  const listed = dataplane.virtualIps().map(({ addressHost }) => addressHost);
+  const listed = (await dataplane.virtualIps()).map(({ addressHost }) => addressHost);
   expect(listed.sort((a, b) => a - b)).toEqual([...served].sort((a, b) => a - b));
 }
 
 describeBpf("bpf: the table of virtual IPs", {}, () => {
-  it("takes 256 that all belong into one place, and not one more", () => {
-    const dataplane = load();
+  it("takes 256 that all belong into one place, and not one more", async () => {
+    const dataplane = await load();
     const all = addressesOfOneHome(MAX_VIRTUAL_IPS + 50);
     const served = new Set(all.slice(0, MAX_VIRTUAL_IPS));
-    for (const address of served) dataplane.setVirtualIp(settingsFor(address));
-    expectServed(dataplane, served, all);
+    for (const address of served) await dataplane.setVirtualIp(settingsFor(address));
+    await expectServed(dataplane, served, all);
     const oneMore = all[MAX_VIRTUAL_IPS] ?? 0;
-    expect(() => dataplane.setVirtualIp(settingsFor(oneMore))).toThrow("No space left on device");
+    await expect(dataplane.setVirtualIp(settingsFor(oneMore))).rejects.toThrow("No space left on device");
     // A known one has its place.
-    dataplane.setVirtualIp(settingsFor(all[MAX_VIRTUAL_IPS - 1] ?? 0));
+    await dataplane.setVirtualIp(settingsFor(all[MAX_VIRTUAL_IPS - 1] ?? 0));
     for (const address of all.filter((_, index) => index % 3 === 0)) {
-      dataplane.removeVirtualIp(address);
+      await dataplane.removeVirtualIp(address);
       served.delete(address);
     }
-    expectServed(dataplane, served, all);
+    await expectServed(dataplane, served, all);
     for (const address of all.slice(-50)) {
-      dataplane.setVirtualIp(settingsFor(address));
+      await dataplane.setVirtualIp(settingsFor(address));
       served.add(address);
     }
-    expectServed(dataplane, served, all);
-    for (const address of served) dataplane.removeVirtualIp(address);
-    expectServed(dataplane, new Set(), all.slice(0, 20));
+    await expectServed(dataplane, served, all);
+    for (const address of served) await dataplane.removeVirtualIp(address);
+    await expectServed(dataplane, new Set(), all.slice(0, 20));
   });
 
-  it(`finds what is there after each of ${CHANGES} changes`, () => {
-    const dataplane = load();
+  it(`finds what is there after each of ${CHANGES} changes`, async () => {
+    const dataplane = await load();
     const random = new Random(20_261_120);
     const ofOneHome = addressesOfOneHome(40);
     // Their neighbours' homes are anywhere: chains run into each other.
@@ -84,23 +84,23 @@ describeBpf("bpf: the table of virtual IPs", {}, () => {
     for (let change = 1; change <= CHANGES; change += 1) {
       const address = random.pick(pool);
       if (served.delete(address)) {
-        dataplane.removeVirtualIp(address);
+        await dataplane.removeVirtualIp(address);
       } else {
-        dataplane.setVirtualIp(settingsFor(address));
+        await dataplane.setVirtualIp(settingsFor(address));
         served.add(address);
       }
-      if (change % 200 === 0) expectServed(dataplane, served, pool);
+      if (change % 200 === 0) await expectServed(dataplane, served, pool);
     }
   });
 
-  it("0.0.0.0 and 255.255.255.255 are addresses like others", () => {
-    const dataplane = load();
+  it("0.0.0.0 and 255.255.255.255 are addresses like others", async () => {
+    const dataplane = await load();
     const special = [0, 0xffffffff];
-    expectServed(dataplane, new Set(), special);
-    for (const address of special) dataplane.setVirtualIp(settingsFor(address));
-    expectServed(dataplane, new Set(special), special);
-    for (const address of special) dataplane.removeVirtualIp(address);
-    expectServed(dataplane, new Set(), special);
+    await expectServed(dataplane, new Set(), special);
+    for (const address of special) await dataplane.setVirtualIp(settingsFor(address));
+    await expectServed(dataplane, new Set(special), special);
+    for (const address of special) await dataplane.removeVirtualIp(address);
+    await expectServed(dataplane, new Set(), special);
   });
 });
 

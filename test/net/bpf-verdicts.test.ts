@@ -73,12 +73,12 @@ const beforeTheAddress: ReadonlySet<Reason> = new Set([
 
 const testRun: NativeBpfTrial["testRun"] = (...args) => loadBpfTrial().addon.testRun(...args);
 
-function load(targets: readonly ClassifyTarget[]): NativeBpfDataplane {
+async function load(targets: readonly ClassifyTarget[]): Promise<NativeBpfDataplane> {
   const { addon, objectPath } = loadBpfTrial();
   const dataplane = new addon.BpfDataplane(objectPath);
-  dataplane.prepare(LOOPBACK);
+  await dataplane.prepare(LOOPBACK);
   for (const target of targets) {
-    dataplane.setVirtualIp({ ...nativeSettings(target), clusterMac: parseMac(CLUSTER_MAC) });
+    await dataplane.setVirtualIp({ ...nativeSettings(target), clusterMac: parseMac(CLUSTER_MAC) });
   }
   return dataplane;
 }
@@ -88,9 +88,9 @@ interface Engines {
   readonly userspace: NativeJudge;
 }
 
-function bothEngines(targets: readonly ClassifyTarget[]): Engines {
+async function bothEngines(targets: readonly ClassifyTarget[]): Promise<Engines> {
   const { Judge } = loadTrial();
-  return { bpf: load(targets), userspace: new Judge(targets.map(nativeSettings)) };
+  return { bpf: await load(targets), userspace: new Judge(targets.map(nativeSettings)) };
 }
 
 function addressed({ frame, packetType }: TestFrame): Uint8Array {
@@ -149,27 +149,27 @@ function difference(
 }
 
 describeBpf("the programs of engine bpf", {}, () => {
-  it("the reasons have the numbers of the catalogue", () => {
-    expect(load([]).nicCounters()).toHaveLength(Object.keys(reasonCatalogue).length);
+  it("the reasons have the numbers of the catalogue", async () => {
+    expect(await (await load([])).nicCounters()).toHaveLength(Object.keys(reasonCatalogue).length);
   });
 
-  it("every row of the verdict table", () => {
+  it("every row of the verdict table", async () => {
     const wrong: string[] = [];
     let run = 0;
     for (const { target, frame, sentence } of verdictTable()) {
       const built = buildFrame(frame, target.address);
       if (!isRunnable(built)) continue;
       run += 1;
-      const found = difference(bothEngines([target]), built, [target]);
+      const found = difference(await bothEngines([target]), built, [target]);
       if (found !== undefined) wrong.push(`${sentence}: ${found}`);
     }
     expect(wrong).toEqual([]);
     expect(run).toBeGreaterThan(90);
   });
 
-  it("a frame with more priority tags than a program looks through is dropped, whoever it is for here", () => {
+  it("a frame with more priority tags than a program looks through is dropped, whoever it is for here", async () => {
     const address = 0x0a4d0064;
-    const dataplane = load([
+    const dataplane = await load([
       { address, hashMode: "sourceip", bucketCount: 1, hashInit: 0, localBuckets: [1] },
     ]);
     const plain = synTo(address, 40_000);
@@ -194,12 +194,12 @@ describeBpf("the programs of engine bpf", {}, () => {
     expect(judged(20, "otherHost")).toEqual({ action: NEXT, reason: "vlan-tagged" });
   });
 
-  it(`${frames} random frames, seed ${seed}`, { timeout: Math.max(600_000, frames * 10) }, () => {
+  it(`${frames} random frames, seed ${seed}`, { timeout: Math.max(600_000, frames * 10) }, async () => {
     const counts = new Map<string, number>();
     for (let done = 0; done < frames; done += FRAMES_PER_RUN) {
       const random = new Random(seed + done);
       const targets = randomTargets(random);
-      const engines = bothEngines(targets);
+      const engines = await bothEngines(targets);
       for (const test of randomFrames(random, targets, FRAMES_PER_RUN)) {
         if (!isRunnable(test)) continue;
         expect(difference(engines, test, targets)).toBeUndefined();

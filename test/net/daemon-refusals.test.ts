@@ -250,9 +250,35 @@ describeNet("daemon: refusals", { tools: ["unshare", "mount", "ping"] }, () => {
       socket: first.socket,
       after: lives,
     });
-    await isRefused({ code: "CLUSTERIP_ALREADY_RUNNING", says: "holds the device clusterip0", vips });
+    await isRefused({ code: "CLUSTERIP_ALREADY_RUNNING", says: "holds the device clusterip-lock", vips });
     await lives();
     await first.kill();
+  });
+
+  it("a daemon or clean-up of a version that held clusterip0 and no lock", async () => {
+    await node.ip("tuntap", "add", "dev", "clusterip0", "mode", "tun");
+    await node.ip("link", "set", "clusterip0", "up");
+    before = await snapshot(node);
+    await isRefused({ code: "CLUSTERIP_ALREADY_RUNNING", says: "holds the device clusterip0" });
+    const cleanup = await clusterip(lab, node, ["cleanup"]);
+    expect(cleanup).toMatchObject({ status: 1, stdout: "" });
+    expect(cleanup.stderr).toContain("[CLUSTERIP_ALREADY_RUNNING]");
+    expect(await snapshot(node)).toBe(before);
+    await node.ip("link", "del", "clusterip0");
+  });
+
+  it("also a second daemon after somebody has removed the lock of the first", async () => {
+    const first = await startDaemon(lab, node, { vips: [LOCAL] });
+    const index = async (): Promise<string> =>
+      (await node.ip("-o", "link", "show", "clusterip-lock")).split(":")[0] ?? "";
+    const taken = await index();
+    await node.ip("link", "del", "clusterip-lock");
+    await until(async () => expect(await index()).not.toBe(taken));
+    before = await snapshot(node);
+    const vips = [{ ...LOCAL, vip: "10.77.0.101" }];
+    await isRefused({ code: "CLUSTERIP_ALREADY_RUNNING", says: "holds the device clusterip-lock", vips });
+    expect(await first.kill()).toEqual({ code: 0, signal: null });
+    await expect(index()).rejects.toThrow();
   });
 
   it("of two daemons started at once on one socket, one serves and can be reached", async () => {

@@ -41,9 +41,10 @@ describeBpf("programs that a dead daemon left", { tools: ["tc", "clang"] }, () =
     await leave();
     const script = `
       const { listLinks } = await import(process.argv[1] + "/dist/src/host/ip.js");
-      const { removeStalePrograms } = await import(process.argv[1] + "/dist/src/daemon/stale-programs.js");
+      const { removeStalePrograms } = await import(process.argv[1] + "/dist/src/daemon/resources/stale-programs.js");
       for (const link of await listLinks()) {
-        console.log(link.name, await removeStalePrograms(link, () => "it is not built"));
+        const unknown = async () => ({ outcome: "unknown", why: "it is not built" });
+        console.log(link.name, (await removeStalePrograms(link, unknown)).outcome);
       }`;
     const node20 = [process.execPath, "--input-type=module", "--eval", script, projectRoot];
     expect((await node.exec(node20)).trim().split("\n").sort()).toEqual(["eth0 removed", "lo none"]);

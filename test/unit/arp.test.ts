@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { arpProbe, gratuitousArp } from "../../src/core/arp.ts";
 import { parseIpv4 } from "../../src/core/ipv4.ts";
 import { Announcer } from "../../src/daemon/announcer.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import type { ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import type { ServedMap, ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { planChange } from "../../src/daemon/change-plan.ts";
-import type { ServedMap, ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import { changeSteps, changingInEngines } from "../../src/daemon/change-steps.ts";
 import { toClusterMac } from "../../src/model/mac.ts";
 import type { EngineName } from "../../src/model/virtual-ip.ts";
 import { parseVirtualIp } from "../../src/settings/virtual-ip.ts";
@@ -132,17 +133,37 @@ test.each(cases)("%s", (_, from, to, expected) => {
 });
 
 test("what a dead daemon's programs may accept elsewhere has no buckets until they have forgotten it", () => {
-  const [stays, comes] = [
-    served({ engine: "bpf" }),
-    served({ engine: "bpf", vip: "192.0.2.11", nic: "eth1" }),
-  ];
+  const stays = served({ engine: "bpf" });
+  const comes = { ...served({ engine: "bpf", vip: "192.0.2.11", nic: "eth1" }), mayBeElsewhere: true };
   const next = new Map([stays, comes].map((v) => [v.settings.address, v]));
-  const { attachFirst, move } = planChange(
-    new Map(),
-    next,
-    () => true,
-    (v) => v === comes,
-  );
+  const { attachFirst, move } = planChange(new Map(), next, () => true);
   expect(attachFirst.map(({ virtualIp }) => virtualIp.localBuckets)).toEqual([[1], []]);
   expect(move).toEqual([{ virtualIp: comes, from: [] }]);
+});
+
+test("the host changes between what judges in place and what needs a guard: tables first and last, addresses between", () => {
+  const [old, guarded, inPlace] = [
+    served({ engine: "userspace" }),
+    served({ engine: "userspace", nic: "eth1" }),
+    served({ engine: "bpf", vip: "192.0.2.11" }),
+  ];
+  const withdrawn = served({ engine: "userspace", vip: "192.0.2.12" });
+  const next = new Map([guarded, inPlace].map((v) => [v.settings.address, v]));
+  const order = changeSteps(mapOf(old), next, [withdrawn], ({ engine }) => engine === "bpf");
+  expect(order).toEqual([
+    { does: "attach", virtualIp: inPlace, replaces: undefined },
+    { does: "remove-stale-virtual-ips" },
+    { does: "detach", virtualIp: old },
+    { does: "set-tables", virtualIps: [old, guarded, inPlace, withdrawn] },
+    { does: "add-addresses" },
+    { does: "remove-addresses" },
+    {
+      does: "set-tables",
+      virtualIps: [guarded, inPlace, withdrawn],
+      before: [old, guarded, inPlace, withdrawn],
+    },
+    { does: "attach", virtualIp: { ...guarded, localBuckets: [] }, replaces: undefined },
+    { does: "set-buckets", virtualIp: guarded, from: [] },
+  ]);
+  expect(changingInEngines(order)).toEqual([old]);
 });

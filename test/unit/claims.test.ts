@@ -2,8 +2,9 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { formatIpv4 } from "../../src/core/ipv4.ts";
+import type { ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { Claims } from "../../src/daemon/claims.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import { describeProblem } from "../../src/daemon/problem-text.ts";
 import { CLAIM_SECONDS, type NotedClaim, parseClaims, renderClaims } from "../../src/host/arp-claims.ts";
 import type { Link } from "../../src/host/ip.ts";
 import { type Address, parseIpv4Address } from "../../src/model/address.ts";
@@ -95,7 +96,7 @@ it("tells of a claim once, keeps it while nobody notes it, asks on, and tells wh
   noted = [claim(OTHER)];
   await seconds(1);
   expect(claims.problems).toMatchObject([{ code: "address-claimed", nic: "eth0", vip: VIP }]);
-  expect(claims.problems[0]?.message).toContain(`by the MAC ${OTHER}:`);
+  expect(claims.problems.map(describeProblem)[0]).toContain(`by the MAC ${OTHER}:`);
   await seconds(2);
   // Our tables are replaced, and with them the set: the claim is as old as before.
   noted = [];
@@ -138,7 +139,7 @@ it("names three of many, and keeps no more than the kernel does", async () => {
     await claims.look();
   }
   expect(claims.problems).toHaveLength(1);
-  expect(claims.problems[0]?.message).toContain(
+  expect(claims.problems.map(describeProblem)[0]).toContain(
     `by the MAC ${macOf(0)}, ${macOf(1)}, ${macOf(2)} and 253 more:`,
   );
   expect(lines).toHaveLength(1);

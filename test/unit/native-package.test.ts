@@ -18,6 +18,7 @@ test("the addon has what the programs call, and no more", () => {
   const addon = addons(path.join(release, "clusteripd.node")) as object;
   expect(Object.keys(addon).sort()).toEqual([
     "Dataplane",
+    "lockDevice",
     "sendDatagram",
     "sendFrame",
     "tryLockFile",

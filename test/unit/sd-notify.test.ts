@@ -19,7 +19,7 @@ it("says nothing without a service manager", () => {
   const manager = new ServiceManager(send, log, {});
   manager.ready("serving");
   manager.startWatchdog(
-    () => undefined,
+    async () => undefined,
     () => "serving",
   );
   manager.stopping();
@@ -36,7 +36,7 @@ it("says ready, reloading and stopping", () => {
   expect(sent[2]).toMatch(/^@here STOPPING=1\n/);
 });
 
-it("sends three signs of life in the time of the watchdog, as long as the packet path moves", () => {
+it("sends three signs of life in the time of the watchdog, as long as the packet path moves", async () => {
   const manager = new ServiceManager(send, log, {
     NOTIFY_SOCKET: "/run/notify",
     WATCHDOG_USEC: "9000000",
@@ -44,14 +44,14 @@ it("sends three signs of life in the time of the watchdog, as long as the packet
   });
   let why: string | undefined;
   manager.startWatchdog(
-    () => why,
+    async () => why,
     () => "serving",
   );
-  vi.advanceTimersByTime(9000);
+  await vi.advanceTimersByTimeAsync(9000);
   expect(sent).toHaveLength(4);
   expect(sent[3]).toBe("/run/notify WATCHDOG=1\nSTATUS=serving");
   why = "the packet path does not answer";
-  vi.advanceTimersByTime(9000);
+  await vi.advanceTimersByTimeAsync(9000);
   expect(sent).toHaveLength(4);
   manager.stopWatchdog();
 });
@@ -59,7 +59,7 @@ it("sends three signs of life in the time of the watchdog, as long as the packet
 it("a watchdog for another process is none of ours", () => {
   const environment = { NOTIFY_SOCKET: "/run/notify", WATCHDOG_USEC: "9000000", WATCHDOG_PID: "1" };
   new ServiceManager(send, log, environment).startWatchdog(
-    () => undefined,
+    async () => undefined,
     () => "serving",
   );
   expect(sent).toEqual([]);

@@ -17,7 +17,7 @@ import path from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ClusterIpError } from "../../src/core/errors.ts";
-import type { ServedVirtualIp } from "../../src/daemon/resolve.ts";
+import type { ServedVirtualIp } from "../../src/daemon/asked.ts";
 import { restore } from "../../src/daemon/restore.ts";
 import { forgetState, type SavedVirtualIp, StateFile, savedTraces } from "../../src/daemon/state-file.ts";
 import { parseIpv4Address } from "../../src/model/address.ts";
@@ -99,6 +99,79 @@ describe("the state file", () => {
     expect(lines[1]).toBe(
       `{"vip":"192.0.2.10","local-node":[1,3],"nic":"eth0","total-nodes":4,"hashmode":"sourceip-sourceport","clustermac":"${MAC}","hash-init":0,"engine":"auto","origin":"request","asked":[1,3],"adopted":false}`,
     );
+  });
+
+  it("says the buckets once more in words, for the agent, and reads them as nothing of its own", () => {
+    const { settings } = served();
+    const why = new ClusterIpError("CLUSTERIP_NO_NIC", "There is no interface eth0.");
+    const waits = { ...settings, address: parseIpv4Address("192.0.2.11") };
+    const state = new StateFile(socket, log);
+    state.save(
+      [served({ localBuckets: [] })],
+      [{ settings: waits, origin: "config", localBuckets: [2, 4], why }],
+    );
+    const lines = readFileSync(state.path, "utf8").trimEnd().split("\n");
+    expect(lines.slice(3)).toEqual([
+      "buckets 192.0.2.10 4 sourceip-sourceport 0",
+      "buckets 192.0.2.11 4 sourceip-sourceport 0 2 4",
+    ]);
+    const said: string[] = [];
+    const telling = pino({}, { write: (line: string) => said.push(line) });
+    expect(new StateFile(socket, telling).read()).toHaveLength(2);
+    expect(said).toEqual([]);
+  });
+
+  describe("is read by the resource agent", () => {
+    const agent = readFileSync(path.join(packageRoot(), "packaging/ocf/ClusterIP"), "utf8");
+    const functions = ["is_saved", "is_same", "is_saved_by_earlier", "has"].map(
+      (name) => new RegExp(`^${name}\\(\\) \\{\\n.*?^\\}\\n`, "ms").exec(agent)?.[0] ?? expect.fail(name),
+    );
+    const parameters = {
+      ip: "192.0.2.10",
+      CRM_meta_clone_max: "4",
+      clusterip_hash: "sourceip-sourceport",
+      hash_init: "0",
+    };
+
+    function isSaved(node: number, given: Partial<typeof parameters> = {}): boolean {
+      const env = Object.fromEntries(
+        Object.entries({ ...parameters, ...given }).map(([name, value]) => [`OCF_RESKEY_${name}`, value]),
+      );
+      const script = `STATE=$1 NODE=$2\n${functions.join("\n")}\nis_saved && echo yes || echo no`;
+      const state = path.join(directory, "control.state");
+      const said = execFileSync("sh", ["-c", script, "sh", state, String(node)], { env, encoding: "utf8" });
+      return said === "yes\n";
+    }
+
+    const asNow = (): void => new StateFile(socket, log).save([served()]);
+    const asBefore = (): void => {
+      asNow();
+      const file = path.join(directory, "control.state");
+      const lines = readFileSync(file, "utf8").split("\n");
+      writeFileSync(file, lines.filter((line) => !line.startsWith("buckets")).join("\n"));
+    };
+
+    it.each([
+      ["of this version", asNow],
+      ["of an earlier version, which had JSON alone", asBefore],
+    ])("%s", (_, save) => {
+      expect(isSaved(1)).toBe(false);
+      save();
+      expect([1, 2, 3, 4].map((node) => isSaved(node))).toEqual([true, false, true, false]);
+      expect(isSaved(1, { ip: "192.0.2.1" })).toBe(false);
+      expect(isSaved(1, { CRM_meta_clone_max: "5" })).toBe(false);
+      expect(isSaved(1, { clusterip_hash: "sourceip" })).toBe(false);
+      expect(isSaved(1, { hash_init: "7" })).toBe(false);
+      // Not to be sure means yes.
+      expect(isSaved(1, { CRM_meta_clone_max: "", hash_init: "0x0" })).toBe(true);
+    });
+
+    it("in words first, where both are there", () => {
+      asNow();
+      const file = path.join(directory, "control.state");
+      writeFileSync(file, readFileSync(file, "utf8").replace(/0 1 3\n$/, "0 3\n"));
+      expect([isSaved(1), isSaved(3)]).toEqual([false, true]);
+    });
   });
 
   it("of another boot is not used", () => {

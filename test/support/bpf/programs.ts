@@ -21,6 +21,6 @@ export async function removePrograms(node: Host): Promise<void> {
   const [{ ifindex } = { ifindex: 0 }] = JSON.parse(await node.ip("-json", "link", "show", "eth0")) as {
     ifindex: number;
   }[];
-  const script = `process.exit(require(${JSON.stringify(addon)}).removePrograms(${ifindex}) ? 0 : 1)`;
+  const script = `require(${JSON.stringify(addon)}).removePrograms(${ifindex}).then((any) => process.exit(any ? 0 : 1))`;
   await node.exec([process.execPath, "-e", script]);
 }

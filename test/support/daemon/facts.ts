@@ -3,7 +3,7 @@ import { findBpfSupport } from "../../../src/engine/bpf-support.ts";
 
 /** What `auto` comes to in the daemons of this run: the vitest project `net-userspace` asks for that engine. */
 export const autoEngine =
-  process.env["CLUSTERIPD_AUTO_ENGINE"] !== "userspace" && findBpfSupport().native !== undefined
+  process.env["CLUSTERIPD_AUTO_ENGINE"] !== "userspace" && (await findBpfSupport()).native !== undefined
     ? "bpf"
     : "userspace";
 

@@ -24,50 +24,51 @@ const [, , command = "", ifindexText = "", clsact = ""] = process.argv;
 const ifindex = Number(ifindexText);
 const { addon, objectPath } = loadBpfTrial();
 const dataplane = new addon.BpfDataplane(objectPath);
-const isOtherLayout = dataplane.prepare(ifindex);
+const isOtherLayout = await dataplane.prepare(ifindex);
 const addresses = addressesOfOneHome(2 * VIRTUAL_IPS);
 const kept = addresses[KEPT] ?? 0;
 
-function attach(): void {
-  dataplane.attach(ifindex, xdpModes.indexOf("native"), clsact === "clsact");
+async function attach(): Promise<void> {
+  await dataplane.attach(ifindex, xdpModes.indexOf("native"), clsact === "clsact");
 }
 
-function count(): unknown {
-  const virtualIps = dataplane.virtualIps().map(({ addressHost }) => {
-    const { local, foreign } = dataplane.virtualIpCounters(addressHost);
+async function count(): Promise<unknown> {
+  const virtualIps: { addressHost: number; local: number; foreign: number }[] = [];
+  for (const { addressHost } of await dataplane.virtualIps()) {
+    const { local, foreign } = await dataplane.virtualIpCounters(addressHost);
     const framesOf = (tallies: typeof local): number => tallies.reduce((sum, { frames }) => sum + frames, 0);
-    return { addressHost, local: framesOf(local), foreign: framesOf(foreign) };
-  });
+    virtualIps.push({ addressHost, local: framesOf(local), foreign: framesOf(foreign) });
+  }
   virtualIps.sort((a, b) => a.addressHost - b.addressHost);
-  return { isOtherLayout, totals: dataplane.nicCounters(), virtualIps };
+  return { isOtherLayout, totals: await dataplane.nicCounters(), virtualIps };
 }
 
-function fill(): unknown {
-  for (const address of addresses.slice(0, VIRTUAL_IPS)) dataplane.setVirtualIp(settingsFor(address));
-  attach();
+async function fill(): Promise<unknown> {
+  for (const address of addresses.slice(0, VIRTUAL_IPS)) await dataplane.setVirtualIp(settingsFor(address));
+  await attach();
   for (const address of addresses.slice(0, VIRTUAL_IPS)) {
     for (let port = 1; port <= 20; port += 1) addon.testRun(dataplane, "tc", synTo(address, port));
   }
-  const before = count();
-  for (const address of addresses.slice(0, 5)) dataplane.removeVirtualIp(address);
-  const removed = count();
+  const before = await count();
+  for (const address of addresses.slice(0, 5)) await dataplane.removeVirtualIp(address);
+  const removed = await count();
   // A slot that counted for another one.
   for (const address of addresses.slice(VIRTUAL_IPS, VIRTUAL_IPS + 2)) {
-    dataplane.setVirtualIp(settingsFor(address));
+    await dataplane.setVirtualIp(settingsFor(address));
   }
-  return { before, removed, after: count() };
+  return { before, removed, after: await count() };
 }
 
-function churn(): unknown {
+async function churn(): Promise<unknown> {
   const others = addresses.filter((address) => address !== kept);
-  const isThere = new Set(dataplane.virtualIps().map(({ addressHost }) => addressHost));
+  const isThere = new Set((await dataplane.virtualIps()).map(({ addressHost }) => addressHost));
   let changes = 0;
   for (const end = Date.now() + BUSY_MS; Date.now() < end; changes += 1) {
     const address = others[(changes * 7) % others.length] ?? 0;
-    if (isThere.delete(address)) dataplane.removeVirtualIp(address);
-    else dataplane.setVirtualIp(settingsFor(address));
+    if (isThere.delete(address)) await dataplane.removeVirtualIp(address);
+    else await dataplane.setVirtualIp(settingsFor(address));
     if (!isThere.has(address) && changes % 2 === 0) {
-      dataplane.setVirtualIp(settingsFor(address));
+      await dataplane.setVirtualIp(settingsFor(address));
       isThere.add(address);
     }
   }
@@ -98,9 +99,9 @@ function actionOn(frame: Buffer): number | string {
 }
 
 /** The code of the error, undefined when there is none. */
-function failureOf(act: () => unknown): unknown {
+async function failureOf(act: () => Promise<unknown>): Promise<unknown> {
   try {
-    act();
+    await act();
     return undefined;
   } catch (error) {
     return error instanceof Error && "code" in error ? error.code : error;
@@ -109,21 +110,22 @@ function failureOf(act: () => unknown): unknown {
 
 const run = (command: string): unknown => execFileSync("sh", ["-ec", command]);
 
-function removed(): unknown {
-  dataplane.setVirtualIp(settingsFor(kept));
-  attach();
+async function removed(): Promise<unknown> {
+  await dataplane.setVirtualIp(settingsFor(kept));
+  await attach();
   run("tc qdisc del dev eth0 clsact && ip link set dev eth0 xdpdrv off");
-  return { isJudging: dataplane.isJudging(), detach: failureOf(() => dataplane.detach()) ?? "done" };
+  const isJudging = await dataplane.isJudging();
+  return { isJudging, detach: (await failureOf(() => dataplane.detach())) ?? "done" };
 }
 
 /** The test's interface of its own. */
-function vanished(): unknown {
-  dataplane.setVirtualIp(settingsFor(kept));
-  attach();
+async function vanished(): Promise<unknown> {
+  await dataplane.setVirtualIp(settingsFor(kept));
+  await attach();
   run("ip link del vanish0");
   return {
-    isJudging: failureOf(() => dataplane.isJudging()) ?? "answered",
-    detach: failureOf(() => dataplane.detach()) ?? "done",
+    isJudging: (await failureOf(() => dataplane.isJudging())) ?? "answered",
+    detach: (await failureOf(() => dataplane.detach())) ?? "done",
   };
 }
 
@@ -134,9 +136,9 @@ const commands: Readonly<Record<string, () => unknown>> = {
   judge,
   removed,
   vanished,
-  attach: () => {
-    attach();
+  attach: async () => {
+    await attach();
     return count();
   },
 };
-console.log(JSON.stringify(commands[command]?.()));
+console.log(JSON.stringify(await commands[command]?.()));

@@ -2,7 +2,7 @@
  * The addresses that this host has for its virtual IPs, each put on or taken off by itself where a batch fails: what the
  * kernel refuses for one of them, or what somebody else does to one of them meanwhile, is no reason to leave the others.
  */
-import { messageOf } from "../core/errors.ts";
+import { messageOf } from "../../core/errors.ts";
 import {
   addAddresses,
   type Link,
@@ -10,7 +10,7 @@ import {
   type OwnAddress,
   type PlacedAddress,
   removeAddresses,
-} from "../host/ip.ts";
+} from "../../host/ip.ts";
 
 export interface AddressFailure {
   readonly address: OwnAddress;

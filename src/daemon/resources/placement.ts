@@ -13,9 +13,9 @@
  * `host`: the kernel takes that for a source only in a route to a network without a gateway and without a `src`,
  * and only with `route_localnet`.
  */
-import type { Link, OwnAddress, PlacedAddress } from "../host/ip.ts";
-import type { Address } from "../model/address.ts";
-import type { ServedVirtualIp } from "./resolve.ts";
+import type { Link, OwnAddress, PlacedAddress } from "../../host/ip.ts";
+import type { Address } from "../../model/address.ts";
+import type { ServedVirtualIp } from "../asked.ts";
 
 /** It need not be up: an address of a device that is down is local as well. */
 const LOOPBACK = "lo";

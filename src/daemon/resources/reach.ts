@@ -2,38 +2,46 @@
  * Whether clients reach the virtual IPs and get their answers: looked at with every repair, mended where that is ours
  * to do. What a bridge had before is remembered, and put back when nothing is served on it any more.
  */
-import { messageOf } from "../core/errors.ts";
-import { UnansweredWatch } from "../core/unanswered.ts";
-import { type Link, listLinks } from "../host/ip.ts";
-import { TABLE_NAME } from "../host/nft.ts";
+import { messageOf } from "../../core/errors.ts";
+import { UnansweredWatch } from "../../core/unanswered.ts";
+import { type Link, listLinks } from "../../host/ip.ts";
+import { TABLE_NAME } from "../../host/nft.ts";
 import {
   lookAtReach,
   type Reach,
   removeLocalRoute,
   restoreLocalRoute,
   setMulticastRouter,
-} from "../host/reach.ts";
-import { readWatch } from "../host/watch-rules.ts";
-import { addressAfter, networkOf } from "../model/network.ts";
-import type { Log } from "./log.ts";
+} from "../../host/reach.ts";
+import { readWatch } from "../../host/watch-rules.ts";
+import { addressAfter, networkOf } from "../../model/network.ts";
+import type { ServedMap, ServedVirtualIp } from "../asked.ts";
+import type { Log } from "../log.ts";
+import { ALWAYS_ROUTER, keepsMulticast } from "../problems.ts";
+import type { Mended } from "../repairs.ts";
 import { homeOf } from "./placement.ts";
-import { ALWAYS_ROUTER, keepsMulticast } from "./problems.ts";
-import type { ServedMap, ServedVirtualIp } from "./resolve.ts";
 
 /** `mcast_router` of bridges as it was before, by name. */
 export type BridgesBefore = ReadonlyMap<string, number>;
 
+/** Where it is kept what bridges had; another object when that changes. */
+export interface BridgesMemory {
+  bridges: BridgesBefore;
+}
+
 export class ReachKeeper {
   readonly #log: Log;
+  readonly #memory: BridgesMemory;
   readonly #watch = new UnansweredWatch();
   #reach: Reach | undefined;
   #unanswered: ReadonlySet<string> = new Set();
-  #bridgesBefore: BridgesBefore = new Map();
 
-  constructor(log: Log) {
+  constructor(memory: BridgesMemory, log: Log) {
+    this.#memory = memory;
     this.#log = log;
   }
 
+  /** undefined where that look failed or is yet to come */
   get reach(): Reach | undefined {
     return this.#reach;
   }
@@ -42,22 +50,12 @@ export class ReachKeeper {
     return this.#unanswered;
   }
 
-  /** Another object when it changes. */
-  get bridgesBefore(): BridgesBefore {
-    return this.#bridgesBefore;
-  }
-
-  /** What a dead daemon has changed. */
-  remember(bridges: BridgesBefore): void {
-    this.#bridgesBefore = new Map([...this.#bridgesBefore, ...bridges]);
-  }
-
   /**
    * Looks, and puts back what keeps clients away.
    *
-   * @returns what was put back, half a sentence each
+   * @returns what was put back
    */
-  async repair(served: ServedMap, links: readonly Link[]): Promise<readonly string[]> {
+  async repair(served: ServedMap, links: readonly Link[]): Promise<readonly Mended[]> {
     const virtualIps = [...served.values()];
     const done = [...(await this.#repairBridges(virtualIps, links))];
     await this.look(virtualIps, links);
@@ -86,8 +84,8 @@ export class ReachKeeper {
     }
   }
 
-  async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly string[]> {
-    const done: string[] = [];
+  async #repairRoutes(virtualIps: readonly ServedVirtualIp[]): Promise<readonly Mended[]> {
+    const done: Mended[] = [];
     for (const { settings } of virtualIps) {
       const { address, nic } = settings;
       if (this.#reach?.withoutLocalRoute.has(address) !== true) continue;
@@ -106,7 +104,7 @@ export class ReachKeeper {
         // The kernel takes the route away together with the address; but one that had gone before leaves a route by
         // which this host answers for an address that it does not have, without our tables some day.
         if ((await holdersNow()).holders.some(({ name }) => name === device.name)) {
-          done.push(`the local route of ${address}`);
+          done.push({ what: "local-route", vip: address });
         } else await removeLocalRoute(address, device.name);
       } catch (error) {
         this.#log.error({ vip: address, error: messageOf(error) }, "the local route is not put back");
@@ -118,16 +116,17 @@ export class ReachKeeper {
   async #repairBridges(
     virtualIps: readonly ServedVirtualIp[],
     links: readonly Link[],
-  ): Promise<readonly string[]> {
-    const done: string[] = [];
+  ): Promise<readonly Mended[]> {
+    const done: Mended[] = [];
     const nics = new Set(virtualIps.map(({ settings }) => settings.nic));
     for (const link of links) {
       const { name, bridge } = link;
       if (bridge === undefined || !nics.has(name) || !keepsMulticast(link)) continue;
       try {
-        if (!this.#bridgesBefore.has(name)) this.remember(new Map([[name, bridge.router]]));
+        const { bridges } = this.#memory;
+        if (!bridges.has(name)) this.#memory.bridges = new Map(bridges).set(name, bridge.router);
         await setMulticastRouter(name, ALWAYS_ROUTER);
-        done.push(`mcast_router of the bridge ${name}`);
+        done.push({ what: "multicast-router", bridge: name });
       } catch (error) {
         this.#log.error({ bridge: name, error: messageOf(error) }, "mcast_router is not set");
       }
@@ -138,10 +137,10 @@ export class ReachKeeper {
   /** Gives bridges on which nothing is served any more what they had. */
   async restoreUnserved(served: ServedMap, links: readonly Link[]): Promise<void> {
     const nics = new Set([...served.values()].map(({ settings }) => settings.nic));
-    for (const name of this.#bridgesBefore.keys()) {
+    for (const [name, router] of this.#memory.bridges) {
       if (nics.has(name)) continue;
-      await restoreBridges(new Map([[name, this.#bridgesBefore.get(name) ?? 1]]), links);
-      this.#bridgesBefore = new Map([...this.#bridgesBefore].filter(([other]) => other !== name));
+      await restoreBridges(new Map([[name, router]]), links);
+      this.#memory.bridges = new Map([...this.#memory.bridges].filter(([other]) => other !== name));
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What the nft tables have to know of the interfaces that there are. */
-import type { Link } from "../host/ip.ts";
-import type { OwnNetwork, PresentNic } from "../host/nft.ts";
-import { formatNetwork } from "../model/network.ts";
+import type { Link } from "../../host/ip.ts";
+import type { OwnNetwork, PresentNic } from "../../host/nft.ts";
+import { formatNetwork } from "../../model/network.ts";
 
 /** @param vips all that this host serves: none of them is its own address, also where somebody else has set it */
 export function presentNics(links: readonly Link[], vips: ReadonlySet<string>): readonly PresentNic[] {

@@ -9,8 +9,8 @@ const patience = {
   hookTimeout: 300_000,
 } as const;
 
-/** What failed is told whole: of a run elsewhere the message is all that is left. */
-const chaiConfig = { truncateThreshold: 0 } as const;
+/** What failed is told with its values: of a run elsewhere the message is all that is left. A host's whole state is too much. */
+const chaiConfig = { truncateThreshold: 1000 } as const;
 
 /**
  * Each file in a process that can be killed with its children. Every lab has namespaces of its own, so two run at once: they

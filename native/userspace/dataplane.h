@@ -42,7 +42,8 @@ class Dataplane {
   static Result<std::unique_ptr<Dataplane>> start(std::vector<Tun> queues,
                                                   std::chrono::milliseconds job_timeout);
 
-  // Ends the workers, and with them captures and device. Later calls fail, but those that take something away.
+  // Ends the workers, and with them captures and device. Later calls fail, but those that take
+  // something away.
   void stop();
 
   // Makes the TUN device anew after somebody has removed it.

@@ -104,17 +104,14 @@ export class ReadModel {
 
   /** Reads once more where a change has come in between, and with it another engine, or none, for what is read. */
   async #consistent<T>(read: (told: Asked) => Promise<T>): Promise<T> {
-    const { ownership, serving, resources } = this.#parts;
+    const { ownership, resources } = this.#parts;
     for (;;) {
       const { told } = ownership;
       const { held } = resources.programs;
       try {
         return await read(told);
       } catch (error) {
-        if (told !== ownership.told || held !== resources.programs.held) continue;
-        if (!serving.isChanging) throw error;
-        // What did not answer before the change, and so is not held, may be gone from its engine.
-        await serving.settled();
+        if (told === ownership.told && held === resources.programs.held) throw error;
       }
     }
   }

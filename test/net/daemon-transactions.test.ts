@@ -24,8 +24,12 @@ import { until } from "../support/wait.ts";
 const SECOND_VIP = "10.77.0.101";
 const THIRD_VIP = "10.77.0.102";
 const LOCAL = { nic: "eth0", "total-nodes": 2, "local-node": [1, 2] };
-/** With the other engine, once more, other calls come in between: which can fail matters there, and not how. */
-const modes = process.env["CLUSTERIPD_AUTO_ENGINE"] === undefined ? failureModes : (["half"] as const);
+/**
+ * With the other engine, once more, other calls come in between: which can fail matters there, and not how. A start makes
+ * the same calls with both.
+ */
+const isOnceMore = process.env["CLUSTERIPD_AUTO_ENGINE"] !== undefined;
+const modes = isOnceMore ? (["half"] as const) : failureModes;
 /** No request needs so many calls. */
 const MAX_CALLS = 40;
 
@@ -170,6 +174,8 @@ describeNet("daemon: transactions", { tools: ["flock", "ping"] }, () => {
     await answersPing(lab.client(), lab.vip);
     await until(async () => expect((await settingsOf(daemon)) as object).toMatchObject({ problems: [] }));
   });
+
+  if (isOnceMore) return;
 
   it("start", async () => {
     await daemon.kill();

@@ -1,4 +1,6 @@
 /** One more NIC for a host of the lab, on the LAN that it is on already or on another one. */
+
+import { until } from "../wait.ts";
 import { BRIDGE, type Host } from "./host.ts";
 import type { Lab } from "./lab.ts";
 
@@ -40,4 +42,10 @@ export async function addNic(
   await lab.switch.ip("link", "set", port, "master", bridge, "up");
   if (address !== undefined) await host.ip("addr", "add", address, "dev", nic);
   await host.linkUp(nic);
+  // The kernel tells the carrier a moment later.
+  await until(async () => expectUp(await host.ip("link", "show", "dev", nic)));
+}
+
+function expectUp(shown: string): void {
+  if (!shown.includes("state UP")) throw new Error(`no carrier yet: ${shown}`);
 }

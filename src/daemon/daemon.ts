@@ -257,7 +257,7 @@ export class Daemon {
     });
     this.#followClaims();
     void this.#claims.look();
-    // Last: without it nothing here is less well.
+    // Last: where it fails, everything else has been put back.
     if ((await this.#lock?.keep(this.#resources.links.known)) === true) {
       this.#log.warn(`${LOCK_NAME} was removed by somebody else; put back`);
     }

@@ -134,6 +134,8 @@ describeNet("host: traces", { tools: ["arping", "ping"] }, () => {
     const cleanup = clusterip(lab, node, ["cleanup"], { env });
     try {
       await until(() => node.ip("link", "show", "clusterip-lock"), 5);
+      // What a daemon of an earlier version would take.
+      await until(() => node.ip("link", "show", "clusterip0"), 5);
       await expect(start()).rejects.toThrow("CLUSTERIP_ALREADY_RUNNING");
     } finally {
       rmSync(gate);

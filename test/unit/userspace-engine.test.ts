@@ -3,6 +3,7 @@
  * replacing would drop the frames of a bucket gained: the two line up, however long one waits.
  */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { nothingCounted } from "../../src/engine/native-userspace.ts";
 import { encodeProgram } from "../../src/engine/prefilter/instructions.ts";
 import { buildPrefilter } from "../../src/engine/prefilter/prefilter.ts";
 import { UserspaceEngine } from "../../src/engine/userspace.ts";
@@ -51,19 +52,9 @@ class SlowDataplane {
     this.prefilters.push(prefilter);
   }
   async nicCounters(): Promise<NativeNicCounters> {
-    const none = { frames: 0, bytes: 0 };
     this.#foreign += FLOOD;
-    return {
-      received: none,
-      receivedVariance: 0,
-      byReason: Array.from({ length: 64 }, () => ({ frames: this.#foreign, bytes: 0 })),
-      byEngineDrop: [],
-      kernelDropped: 0,
-      captureErrors: 0,
-      lastDeliveryErrno: 0,
-      prefilterErrno: 0,
-      isCaptureStale: false,
-    };
+    const byReason = Array.from({ length: 64 }, () => ({ frames: this.#foreign, bytes: 0 }));
+    return { ...nothingCounted, byReason };
   }
 }
 
